@@ -96,7 +96,7 @@ async def open_memory(files: MemoryFiles | None = None) -> tuple[SFTPClient, Mem
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop run until the condition holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - no event announces it
             await asyncio.sleep(0)
 

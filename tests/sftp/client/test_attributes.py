@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from nacre.errors import SFTPError
+from nacre.sftp.client.attributes import with_owner
 from nacre.sftp.client.client import SFTPClient
-from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.attributes import Attributes, FileDetails
 from sftp.client.lines import MemoryLine
 
 Both = tuple[SFTPClient, MemoryLine]
@@ -108,3 +109,23 @@ async def test_numbers_have_names(both: Both) -> None:
     line.session.client.extensions = {}
     with pytest.raises(SFTPError, match="users-groups"):
         await sftp.names((0,), ())
+
+
+async def test_version_3_has_no_names_of_owners(served: Served) -> None:
+    sftp, root = served
+    (root / "f").touch()
+    for owner in (("root", 0), (0, "root"), ("root", -1)):
+        with pytest.raises(ValueError, match="version 3 of SFTP has no names"):
+            await sftp.chown("f", *owner)
+
+
+def test_one_of_owner_and_group_is_kept() -> None:
+    numbers = Attributes(uid=1, gid=2)
+    named = Attributes(details=FileDetails(owner="a", group="b"))
+    assert with_owner(numbers, 7, -1) == Attributes(uid=7, gid=2)
+    assert with_owner(numbers, -1, 0) == Attributes(uid=1, gid=0)
+    assert with_owner(named, 7, -1).details == FileDetails(owner="7", group="b")
+    assert with_owner(named, -1, "c").details == FileDetails(owner="a", group="c")
+    assert with_owner(Attributes(), 0, 0) == Attributes(uid=0, gid=0)
+    with pytest.raises(ValueError, match="does not tell who owns"):
+        with_owner(Attributes(), 7, -1)

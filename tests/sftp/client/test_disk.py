@@ -57,7 +57,7 @@ async def test_a_cancelled_call_waits_for_its_work() -> None:
     go, over = threading.Event(), []
 
     def work() -> None:
-        go.wait(10)
+        go.wait(30)
         over.append(True)
 
     task = asyncio.create_task(disk.run(work))
@@ -76,7 +76,7 @@ async def test_after_the_end_there_is_still_a_thread_to_tidy_up() -> None:
     disk = Disk()
     assert await disk.run(lambda: 1) == 1
     disk.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         for number in range(10):
             assert await disk.run(lambda number=number: number) == number  # type: ignore[misc]
     for thread in threading.enumerate():

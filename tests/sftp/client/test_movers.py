@@ -247,6 +247,26 @@ async def test_preserve_keeps_permissions_and_times_of_a_download(
     assert (tmp_path / "g").stat().st_mtime > 2000
 
 
+@pytest.mark.parametrize("content", [b"small", CONTENT])
+async def test_a_download_is_brought_to_the_disk_whole_when_that_is_asked_for(
+    both: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    sftp, line = both
+    line.files.files["/f"] = bytearray(content)
+    synced: list[tuple[int, float]] = []
+
+    def fsync(descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        synced.append((found.st_size, found.st_mtime))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    await Downloader(sftp.session).move(a_copy("/f", tmp_path / "f", len(content)))
+    assert synced == []
+    copy = a_copy("/f", tmp_path / "f", len(content), preserve=True, fsync=True)
+    await Downloader(sftp.session).move(copy)
+    assert synced == [(len(content), 2000)], "its attributes too"
+
+
 async def test_a_download_from_the_middle_keeps_what_is_there(both: Both, tmp_path: Path) -> None:
     sftp, line = both
     line.files.files["/f"] = bytearray(CONTENT)
@@ -255,6 +275,27 @@ async def test_a_download_from_the_middle_keeps_what_is_there(both: Both, tmp_pa
     assert await Downloader(sftp.session).move(copy) == len(CONTENT)
     assert (tmp_path / "f").read_bytes() == b"x" * 1000 + CONTENT[1000:]
     assert sum(moved(copy)) == len(CONTENT) - 1000
+
+
+async def test_a_download_that_is_there_already_gets_its_attributes(
+    both: Both, tmp_path: Path
+) -> None:
+    sftp, line = both
+    line.files.files["/f"] = bytearray(CONTENT)
+    (tmp_path / "f").write_bytes(CONTENT)
+    copy = a_copy("/f", tmp_path / "f", len(CONTENT), start=len(CONTENT), preserve=True)
+    await Downloader(sftp.session).move(copy)
+    assert (tmp_path / "f").read_bytes() == CONTENT
+    assert (tmp_path / "f").stat().st_mtime == 2000
+
+
+async def test_zeros_at_the_end_of_a_download_are_not_lost(both: Both, tmp_path: Path) -> None:
+    """They are left out as a hole, which the size must make up for."""
+    sftp, line = both
+    content = b"x" * 1000 + bytes(300_000)
+    line.files.files["/f"] = bytearray(content)
+    await Downloader(sftp.session).move(a_copy("/f", tmp_path / "f", len(content)))
+    assert (tmp_path / "f").read_bytes() == content
 
 
 async def test_an_interrupted_download_leaves_a_file_without_gaps(

@@ -148,7 +148,7 @@ async def test_a_turn_that_waits_for_other_files_ends_with_the_session(confused:
     assert not task.done()
     sftp.session.fail(ConnectionLost("cut"))
     with pytest.raises(ConnectionLost):
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 30)
 
 
 async def test_a_handle_may_come_again_before_the_answer_to_its_close() -> None:

@@ -95,7 +95,7 @@ async def test_a_copy_that_can_not_be_read_leaves_its_room_to_others(
     with (tmp_path / "f").open("rb") as file:
         good = UploadPump(session, handle, file.fileno(), [(0, len(CONTENT))], lambda data: None)
         bad = UploadPump(session, handle, -1, [(0, 1 << 20)], lambda data: None)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             results = await asyncio.gather(bad.run(), good.run(), return_exceptions=True)
     assert isinstance(results[0], OSError)
     assert results[1] is None
@@ -185,7 +185,7 @@ async def test_a_disk_that_is_behind_stops_the_requests(both: Both) -> None:
     handle = await opened(line, bytes(24 << 20))
 
     def write(chunks: list[Buffer], offset: int) -> None:
-        go.wait(10)
+        go.wait(30)
         written(chunks, offset)
 
     pump = DownloadPump(line.session, handle, write, 0, None, lambda size: None)
@@ -205,7 +205,7 @@ async def test_a_cancelled_download_waits_for_its_thread(both: Both) -> None:
 
     def write(chunks: list[Buffer], offset: int) -> None:
         began.set()
-        go.wait(10)
+        go.wait(30)
         written(chunks, offset)
 
     pump = DownloadPump(line.session, handle, write, 0, None, lambda size: None)
@@ -236,7 +236,7 @@ async def test_all_transfers_end_with_their_session(both: Both, tmp_path: Path) 
         running = [asyncio.create_task(pump.run()) for pump in pumps]
         await until(lambda: any(line.held))
         session.end(ConnectionLost("as asked"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             for task in running:
                 with pytest.raises(ConnectionLost, match="as asked"):
                     await task
@@ -249,7 +249,7 @@ async def test_a_download_whose_disk_is_behind_ends_with_its_session(both: Both)
     handle = await opened(line, bytes(24 << 20))
 
     def write(chunks: list[Buffer], offset: int) -> None:
-        go.wait(10)
+        go.wait(30)
         written(chunks, offset)
 
     pump = DownloadPump(line.session, handle, write, 0, None, lambda size: None)
@@ -257,7 +257,7 @@ async def test_a_download_whose_disk_is_behind_ends_with_its_session(both: Both)
     await until(lambda: line.sent > 8 << 20 and line.session.window.in_flight == 0)
     line.session.end(ConnectionLost("as asked"))
     go.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         with pytest.raises(ConnectionLost, match="as asked"):
             await running
     assert pump.position == len(written.data)
@@ -271,7 +271,7 @@ async def test_a_paced_download_ends_with_its_session(both: Both) -> None:
     running = asyncio.create_task(pump.run())
     await until(lambda: line.sent > 100_000 and line.session.window.in_flight == 0)
     line.session.end(ConnectionLost("as asked"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         with pytest.raises(ConnectionLost, match="as asked"):
             await running
 
@@ -280,7 +280,7 @@ async def test_a_transfer_of_an_ended_session_fails(both: Both) -> None:
     _, line = both
     handle = await opened(line)
     line.session.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         with pytest.raises(ConnectionLost):
             await DownloadPump(line.session, handle, Written(), 0, None, lambda size: None).run()
 
@@ -326,7 +326,7 @@ async def test_a_cancelled_upload_waits_for_its_thread(
 
     def slow(descriptor: int, buffers: list[memoryview], offset: int) -> int:
         began.set()
-        go.wait(10)
+        go.wait(30)
         return read(descriptor, buffers, offset)
 
     monkeypatch.setattr(os, "preadv", slow)
@@ -370,7 +370,7 @@ async def test_pumps_that_wait_for_the_window_are_resumed(both: Both, tmp_path: 
         for number in range(3):
             handle = await session.request(msg.Open(f"/{number}", flags))
             pumps.append(UploadPump(session, handle, file.fileno(), [(0, None)], lambda size: None))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await asyncio.gather(*[pump.run() for pump in pumps])
     assert all(line.files.files[f"/{number}"] == CONTENT for number in range(3))
 
@@ -431,7 +431,7 @@ async def test_a_small_download_does_not_wait_for_a_large_one(
     pump = DownloadPump(session, handle, large, 0, None, lambda size: None, quick=True)
     running = asyncio.create_task(pump.run())
     await until(lambda: len(large.data) > 0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         end = 2 << 20
         await DownloadPump(session, handle, small, 0, end, lambda size: None, quick=True).run()
         assert not running.done()
@@ -455,7 +455,7 @@ async def test_a_small_upload_does_not_wait_for_a_large_one(
         await until(lambda: bool(moved))
         parts = [(0, 2 * size)]
         small = UploadPump(session, handle, file.fileno(), parts, lambda size: None, quick=True)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await small.run()
             assert not running.done()
             assert sum(moved) < 4 << 20

@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from nacre.sftp.client.results import DirEntry, stat_result, statvfs_result
-from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.attributes import Attributes, FileDetails
 from nacre.sftp.protocol.extensions import FileSystemStatus
 
 
@@ -22,6 +22,14 @@ def test_attributes_have_their_places_in_a_stat_result() -> None:
 def test_what_a_server_does_not_send_is_0() -> None:
     found = stat_result(Attributes())
     assert list(found) == [0] * 10
+
+
+def test_a_stat_result_has_what_later_versions_tell() -> None:
+    details = FileDetails(atime_ns=250_000_000, mtime_ns=1, ctime=7, ctime_ns=3, links=2)
+    found = stat_result(Attributes(1, 2, 3, stat.S_IFREG, 5, -6, (), details))
+    assert (found.st_atime, found.st_nlink, found.st_ctime_ns) == (5.25, 2, 7_000_000_003)
+    assert (found.st_atime_ns, found.st_mtime_ns) == (5_250_000_000, -5_999_999_999)
+    assert list(found) == [stat.S_IFREG, 0, 0, 2, 2, 3, 1, 5, -6, 7]
 
 
 def test_a_file_systems_state_has_its_places_in_a_statvfs_result() -> None:

@@ -36,7 +36,7 @@ class Untyped(MemoryFiles):
         self.links["/top/link"] = "/top/sub"
 
     def stripped(self, found: Attributes) -> Attributes:
-        size, uid, gid, permissions, atime, mtime, _ = found
+        size, uid, gid, permissions, atime, mtime = found[:6]
         bits = stat.S_IMODE(permissions or 0) if self.sends else None
         return Attributes(size, uid, gid, bits, atime, mtime)
 

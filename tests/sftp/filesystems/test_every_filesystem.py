@@ -21,7 +21,7 @@ from nacre.sftp.filesystems.local import LocalFilesystem, SystemFilesystem
 from nacre.sftp.filesystems.memory import MemoryFilesystem
 from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.messages import OpenFlag
-from nacre.sftp.server.calls import numbered
+from nacre.sftp.protocol.status import numbered
 from sftp.filesystems.objects import BareObjects, Objects, object_store
 
 READ = OpenFlag.READ
@@ -60,13 +60,13 @@ KINDS: dict[str, Callable[[Path], Filesystem]] = {
     "local": LocalFilesystem,
     "memory": lambda _: MemoryFilesystem(),
     "fsspec": lambda _: storage(),
-    "dir::memory": lambda _: directory_of(storage()._storage, "/root"),
+    "dir::memory": lambda _: directory_of(storage()._storage.inner, "/root"),
     "fsspec-local": lambda path: FsspecFilesystem(local_storage(), str(path)),
     "dir::file": lambda path: directory_of(local_storage(), path),
     "objects": lambda _: FsspecFilesystem(Objects(skip_instance_cache=True), "bucket/prefix"),
     "s3": lambda _: bucket("prefix"),
     "s3-bucket": lambda _: bucket(""),
-    "dir::s3": lambda _: directory_of((made := bucket(""))._storage, made._root),
+    "dir::s3": lambda _: directory_of((made := bucket(""))._storage.inner, made._root),
 }
 SLOW = {"s3", "s3-bucket", "dir::s3"}
 
@@ -310,11 +310,11 @@ def test_storages_commit_whole_files_alone() -> None:
 
 def test_storages_stay_below_their_prefix() -> None:
     files = storage()
-    files._storage.pipe_file("/secret", b"outside")
+    files._storage.inner.pipe_file("/secret", b"outside")
     for path in ("../secret", "/../secret", "a/../../secret", "//secret"):
         fails(errno.ENOENT, lambda path=path: files.open(path, READ, NONE))  # type: ignore[misc]
     put(files, "../new", b"x")
-    assert files._storage.cat_file("/root/new") == b"x"
+    assert files._storage.inner.cat_file("/root/new") == b"x"
 
 
 def test_a_listing_may_be_left_early(tmp_path: Path) -> None:
@@ -508,16 +508,19 @@ def test_a_directory_that_objects_imply_stays_when_they_are_gone() -> None:
     assert not store.objects
 
 
-def test_a_storage_that_keeps_no_empty_directories_says_so() -> None:
+def test_a_storage_that_drops_slashes_keeps_directories_by_an_object_in_them() -> None:
     store = BareObjects(skip_instance_cache=True)
     files: Any = FsspecFilesystem(store, "bucket")
-    fails(errno.EOPNOTSUPP, lambda: files.mkdir("d", NONE))
-    assert not store.objects
-    put(files, "d/sub/file", b"x")
+    files.mkdir("d", NONE)
+    assert files.stat("d").is_directory
+    assert names(files, "d") == []
+    put(files, "d/file", b"x")
     files.rename("d", "e", replace=False)
-    assert store.objects == {"bucket/e/sub/file": b"x"}
-    files.remove("e/sub/file")
-    assert not store.objects
+    assert names(files, "e") == ["file"]
+    files.remove("e/file")
+    assert names(files, "/") == ["e"]
+    files.rmdir("e")
+    assert store.objects == {}
 
 
 def test_a_directory_whose_copy_fails_stays_as_it_was() -> None:
@@ -537,7 +540,7 @@ def test_what_another_program_has_stored_is_found(stored: Any) -> None:
     put(files, "first", b"1")
     assert names(files, "/") == ["first"]
     there = files._path("second")
-    files._storage.pipe_file(there, b"2")
+    files._storage.inner.pipe_file(there, b"2")
     assert names(files, "/") == ["first", "second"]
 
 
@@ -563,7 +566,7 @@ def test_the_zeros_of_one_upload_are_bounded_together() -> None:
 
 
 def test_the_files_that_a_session_changes_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nacre.sftp.filesystems.fsspec._SPOOL", 100)
+    monkeypatch.setattr("nacre.sftp.filesystems.stored._SPOOL", 100)
     files: Any = storage()
     put(files, "large", bytes(101))
     fails(errno.EFBIG, lambda: files.open("large", CHANGE, NONE))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,8 @@ def root(tmp_path: Path) -> Path:
         "absolute": "/a/b",
         "out": "../../..",
         "a/up": "../a/b",
+        "a/beside": "b",
+        "a/b/top": "/a",
         "loop": "loop",
         "nowhere": "none",
     }.items():
@@ -59,6 +62,8 @@ def fails(number: int, walker: Walker, path: str, *, follow: bool = False) -> No
         ("absolute", "/a/b"),
         ("into/..", "/a"),
         ("a/up/file", "/a/b/file"),
+        ("a/beside/file", "/a/b/file"),
+        ("a/b/top/new", "/a/new"),
         ("out/a", "/a"),
         ("out/../../etc", "/etc"),
         ("nowhere", "/none"),
@@ -86,7 +91,7 @@ def test_a_link_at_the_end_is_followed_only_on_demand(walker: Walker) -> None:
         with walker.place(path, follow=follow) as place:
             inside = os.open(place.name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=place.directory)
             try:
-                assert os.listdir(inside) == ["file"]
+                assert sorted(os.listdir(inside)) == ["file", "top"]
             finally:
                 os.close(inside)
 
@@ -108,6 +113,51 @@ def test_a_walk_has_an_end(walker: Walker, root: Path) -> None:
     fails(errno.ELOOP, walker, "link11", follow=True)
 
 
+def test_forty_links_are_followed_and_no_more(walker: Walker, root: Path) -> None:
+    (root / "link1").symlink_to("a")
+    for number in range(2, 42):
+        (root / f"link{number}").symlink_to(f"link{number - 1}")
+    assert walker.real("link40") == "/a"
+    fails(errno.ELOOP, walker, "link41", follow=True)
+
+
+def test_8192_names_are_walked_and_no_more(walker: Walker, root: Path) -> None:
+    (root / "far").symlink_to("/".join([".."] * 1000))
+    path = "far/" * 8 + "../" * 184
+    assert walker.real(path) == "/"
+    fails(errno.ELOOP, walker, path + "..")
+
+
+def failing(
+    monkeypatch: pytest.MonkeyPatch, name: str, number: int, matches: Callable[[object], bool]
+) -> None:
+    """Let a function of ``os`` fail where its first argument matches."""
+    works = getattr(os, name)
+
+    def fails(first: object, *rest: Any, **named: Any) -> Any:
+        if matches(first):
+            raise OSError(number, os.strerror(number))
+        return works(first, *rest, **named)
+
+    monkeypatch.setattr(os, name, fails)
+
+
+@pytest.mark.parametrize(("name", "first"), [("open", b"b"), ("readlink", b"into"), ("stat", int)])
+def test_what_the_system_refuses_ends_the_walk(
+    walker: Walker, monkeypatch: pytest.MonkeyPatch, name: str, first: bytes | type
+) -> None:
+    """The walker's descriptors are counted: none is left open."""
+    failing(monkeypatch, name, errno.EACCES, lambda given: first in (given, type(given)))
+    fails(errno.EACCES, walker, "into/../b/file")
+
+
+def test_numbers_are_looked_up_only_for_the_way_up(
+    walker: Walker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, "stat", errno.EIO, lambda given: isinstance(given, int))
+    assert walker.real("a/b/file") == "/a/b/file"
+
+
 @pytest.mark.parametrize(
     ("path", "number"), [("a\0b", errno.EINVAL), ("x" * 4097, errno.ENAMETOOLONG)]
 )
@@ -115,6 +165,7 @@ def test_paths_that_no_system_takes(path: str, number: int) -> None:
     with pytest.raises(OSError, match=re.escape(os.strerror(number))):
         encoded(path)
     assert encoded("\udcff") == b"\xff"
+    assert encoded("x" * 4096) == b"x" * 4096
 
 
 def test_a_directory_that_was_moved_during_the_walk_leads_nowhere(

@@ -68,7 +68,7 @@ class Piped:
 
     def end(self) -> int:
         self.stdin.close()
-        status = self.process.wait(10)
+        status = self.process.wait(30)
         self.stdout.close()
         return status
 
@@ -278,7 +278,7 @@ def test_paramiko_over_our_server() -> None:
         with pytest.raises(FileNotFoundError):
             client.stat("/missing")
         theirs.shutdown(socket.SHUT_WR)
-        thread.join(10)
+        thread.join(30)
     assert not thread.is_alive()
 
 

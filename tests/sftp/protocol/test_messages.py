@@ -21,6 +21,7 @@ EVERY = [*REQUESTS.values(), *EXTENSIONS.values()]
 OF_TYPE = {
     "Text": NAMES,
     "U32": st.integers(0, 0xFFFFFFFF),
+    "int": st.just(0),
     "U64": st.integers(0, (1 << 64) - 1),
     "String": st.binary(max_size=5).map(lambda data: data * 4),
     "StringData": st.binary(max_size=30),

@@ -169,6 +169,7 @@ def example(kind: type[msg.SFTPRequest[Any]], handle: bytes) -> msg.SFTPRequest[
         "Text": "name",
         "U32": 7,
         "U64": 7,
+        "int": 0,
         "Attrs": Attributes(size=1),
         "String": bytes(4),
         "StringData": b"data",
@@ -303,11 +304,14 @@ def test_a_bad_first_packet(data: bytes, error: type[Exception]) -> None:
     assert server.data_to_send() == []
 
 
-def test_a_newer_client_is_answered_with_version_3() -> None:
-    server = SFTPServerProtocol()
-    server.receive(packet(FXP.INIT, u32(6), text("an-extension"), text("data")))
+@pytest.mark.parametrize(
+    ("asked", "highest", "chosen"), [(3, 6, 3), (5, 6, 5), (9, 6, 6), (6, 3, 3), (1 << 31, 4, 4)]
+)
+def test_the_lower_of_both_versions_is_chosen(asked: int, highest: int, chosen: int) -> None:
+    server = SFTPServerProtocol(highest=highest)
+    server.receive(packet(FXP.INIT, u32(asked), text("an-extension"), text("data")))
     assert server.next_call() is None
-    assert b"".join(server.data_to_send())[4:9] == b"\x02\0\0\0\x03"
+    assert b"".join(server.data_to_send())[4:9] == b"\x02" + u32(chosen)
 
 
 @pytest.mark.parametrize(
@@ -388,7 +392,7 @@ def test_what_is_denied_is_refused_and_its_extension_is_not_announced() -> None:
     server.receive(INIT)
     assert server.next_call() is None
     version = WireReader(b"".join(server.data_to_send()), 9)
-    assert ext.take_pairs(version).keys() == ext.OFFERED.keys() - {"check-file"}
+    assert ext.take_pairs(version).keys() == {*ext.OFFERED, "versions"} - {"check-file"}
     handle = opened(server, "file")
     server.receive(
         sent(1, msg.Read(handle, 0, 10))

@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 from nacre.errors import NacreError, NoSuchFile, SFTPError
-from nacre.sftp.protocol.status import FX, failure, status_of
+from nacre.sftp.protocol.status import FX, ToldError, failure, numbered, status_of
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,12 @@ def test_both_paths_of_a_rename() -> None:
     assert (error.filename, error.filename2) == ("/a", "/b")
     again = pickle.loads(pickle.dumps(error))
     assert (again.errno, again.filename) == (errno.ENOENT, "/a")
+
+
+def test_a_text_for_the_client_is_sent_as_it_is() -> None:
+    told = ToldError(errno.EIO, "2 of 5 objects\x07 copied")
+    assert status_of(told) == (FX.FAILURE, "2 of 5 objects\\x07 copied")
+    assert status_of(numbered(PermissionError("/a/path"))) == (
+        FX.PERMISSION_DENIED,
+        "Permission denied",
+    )

@@ -31,9 +31,17 @@ LINK_FIRST = text("link") + text("target")
     ],
 )
 def test_the_order_that_a_client_sends(server: str, sent: bytes) -> None:
-    request = symlink("target", "link", server)
+    request = symlink("target", "link", server, as_drafted=False)
     assert request.encode() == sent
     assert request.NUMBER == 20
+
+
+@pytest.mark.parametrize(
+    ("server", "sent"),
+    [("", LINK_FIRST), ("SSH-2.0-OpenSSH_9.2p1", LINK_FIRST), ("SSH-2.0-mod_sftp", TARGET_FIRST)],
+)
+def test_the_order_that_a_client_sends_in_versions_4_and_5(server: str, sent: bytes) -> None:
+    assert symlink("target", "link", server, as_drafted=True).encode() == sent
 
 
 @pytest.mark.parametrize(

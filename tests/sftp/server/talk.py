@@ -83,11 +83,11 @@ class Talk:
     ) -> None:
         self.hang_up()
         if error is None:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await self.task
         else:
             self.task.cancel()
-            await asyncio.wait({self.task}, timeout=10)
+            await asyncio.wait({self.task}, timeout=30)
 
     def hang_up(self) -> None:
         self.service.end()
@@ -102,7 +102,7 @@ class Talk:
         return number
 
     async def take(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             data = await self.down.queue.get()
         for number, result in self.client.receive(data):
             self.results[number] = result

@@ -18,8 +18,9 @@ from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.messages import OpenFlag
-from nacre.sftp.server import calls
-from nacre.sftp.server.calls import numbered, outcome_now, outcome_of, outcomes_of
+from nacre.sftp.protocol.status import numbered
+from nacre.sftp.server.calls import BASIC, outcome_now, outcome_of, outcomes_of
+from nacre.sftp.server.later import LATER
 from nacre.sftp.server.opened import OpenedFile, carried_out
 from nacre.wire.codec import Buffer
 from sftp.server.requests import call
@@ -29,7 +30,7 @@ REQUESTS: list[type[Any]] = [*msg.REQUESTS.values(), *ext.EXTENSIONS.values()]
 
 
 def done(filesystem: Filesystem, request: msg.SFTPRequest[Any], *files: object) -> Any:
-    value, error = outcome_now(filesystem, call(request, *files))
+    value, error = outcome_now(filesystem, call(request, *files), BASIC)
     if error is not None:
         raise error
     return value
@@ -37,7 +38,38 @@ def done(filesystem: Filesystem, request: msg.SFTPRequest[Any], *files: object) 
 
 def test_every_request_has_an_operation() -> None:
     # The protocol answers LimitsRequest itself.
-    assert set(calls._OPERATIONS) == set(REQUESTS) - {ext.LimitsRequest}
+    wanted = set(REQUESTS) - {ext.LimitsRequest}
+    assert {*BASIC.plain, *BASIC.others, *BASIC.opening} == wanted
+    later = set(ext.LATER_EXTENSIONS.values()) - {ext.VersionSelect}
+    assert {*LATER.plain, *LATER.others, *LATER.opening} == wanted | later
+    assert not LATER.plain.keys() & LATER.others.keys()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_fsync_brings_the_file_to_the_disk_or_the_upload_is_not_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    synced: list[str] = []
+
+    def fsync(number: int) -> None:
+        if fails:
+            raise OSError(errno.EIO, "no disk")
+        synced.append(os.readlink(f"/proc/self/fd/{number}"))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    files = LocalFilesystem(tmp_path)
+    opened = OpenedFile(files, "f", files.open("f", NEW, Attributes()), writable=True)
+    try:
+        if fails:
+            with pytest.raises(OSError, match="no disk"):
+                done(files, ext.FSync(b""), opened)
+        else:
+            done(files, ext.FSync(b""), opened)
+        assert synced == ([] if fails else [str(tmp_path / "f")])
+        assert opened.failed is fails
+    finally:
+        opened.file.close()
+        files.close()
 
 
 CHANGES = [
@@ -98,8 +130,8 @@ def test_nothing_that_changes_reaches_a_read_only_filesystem(
 
     files = (None,) * len(request_.HANDLES)
     for outcome in (
-        outcome_now(Untouched(), call(request_, *files)),
-        carried_out(outcome_of(Untouched(), call(request_, *files))),
+        outcome_now(Untouched(), call(request_, *files), BASIC),
+        carried_out(outcome_of(Untouched(), call(request_, *files), BASIC)),
     ):
         value, error = outcome
         assert value is None
@@ -126,7 +158,7 @@ def test_what_is_not_implemented_is_unsupported() -> None:
 async def test_the_outcomes_of_several_calls_are_in_their_order() -> None:
     files = MemoryFilesystem()
     asked = [call(msg.MkDir("/d")), call(msg.MkDir("/d")), call(msg.Stat("/d"))]
-    (first, second, third) = await outcomes_of(files, asked)
+    (first, second, third) = await outcomes_of(files, asked, BASIC)
     assert first == (None, None)
     assert second[1] is not None
     assert second[1].errno == errno.EEXIST
@@ -140,7 +172,7 @@ async def test_methods_may_be_coroutines() -> None:
         async def stat(self, path: str) -> Attributes:
             return Attributes(size=5)
 
-    assert (await outcome_of(Later(), call(msg.Stat("f"))))[0] == Attributes(size=5)
+    assert (await outcome_of(Later(), call(msg.Stat("f")), BASIC))[0] == Attributes(size=5)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +194,7 @@ def test_a_bug_is_an_input_output_error_with_its_cause() -> None:
             raise KeyError("a bug")
 
     for one in (call(msg.Stat("f")), call(msg.FStat(b""), OpenedFile(Broken(), "f", None, False))):  # type: ignore[arg-type]
-        value, error = outcome_now(Broken(), one)
+        value, error = outcome_now(Broken(), one, BASIC)
         assert value is None
         assert error is not None
         assert error.errno == errno.EIO
@@ -303,7 +335,8 @@ def test_hashes_of_a_range_and_of_its_blocks() -> None:
 def test_hashes_that_are_refused(algorithms: str, block: int, number: int) -> None:
     files = MemoryFilesystem()
     files["/f"] = bytes(2_000_000)
-    value, error = outcome_now(files, call(ext.CheckFileName("/f", algorithms, 0, 0, block)))
+    asked = call(ext.CheckFileName("/f", algorithms, 0, 0, block))
+    value, error = outcome_now(files, asked, BASIC)
     assert value is None
     assert error is not None
     assert error.errno == number

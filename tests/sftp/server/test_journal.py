@@ -11,11 +11,14 @@ import pytest
 
 from nacre.sftp.filesystems.local import LocalFilesystem
 from nacre.sftp.filesystems.memory import MemoryFilesystem
+from nacre.sftp.filesystems.rights import RightsFilesystem
+from nacre.sftp.filesystems.rules import parse_rules
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.protocol.server import Refusal
-from nacre.sftp.server.journal import REFUSED, Journal
+from nacre.sftp.protocol.status import ToldError
+from nacre.sftp.server.journal import FAILED, REFUSED, Journal
 from sftp.server.talk import Talk
 
 NEW = OpenFlag.READ | OpenFlag.WRITE | OpenFlag.CREAT
@@ -122,6 +125,20 @@ async def test_a_close_that_loses_a_file_is_recorded(tmp_path: Path) -> None:
     ]
 
 
+async def test_what_a_storage_did_not_do_is_recorded_a_few_times() -> None:
+    class Failing(MemoryFilesystem):
+        def rename(self, old: str, new: str, *, replace: bool) -> None:
+            raise ToldError(errno.EIO, "2 of 5 objects renamed")
+
+    kept = Kept(detailed=False)
+    async with Talk(Failing(), journal=kept.journal) as talk:
+        for _ in range(FAILED + 5):
+            with pytest.raises(OSError, match="2 of 5 objects renamed"):
+                await talk.call(msg.Rename("/a", "/b"))
+    record = {"op": "rename", "path": "/a", "to": "/b", "reason": "2 of 5 objects renamed"}
+    assert kept.take() == [{"event": "failed", **record}] * FAILED
+
+
 async def test_refused_requests_are_recorded_with_the_reason() -> None:
     kept = Kept(detailed=False)
     async with Talk(MemoryFilesystem(), journal=kept.journal) as talk:
@@ -141,3 +158,27 @@ def test_a_client_can_not_fill_the_log_with_refusals() -> None:
     kept = Kept(detailed=True)
     kept.journal.refused([Refusal("Open", "why")] * 1000)
     assert len(kept.take()) == 1000
+
+
+@pytest.mark.parametrize("detailed", [False, True])
+async def test_what_rules_deny_is_recorded_with_the_reason(detailed: bool) -> None:
+    kept = Kept(detailed=detailed)
+    files = MemoryFilesystem()
+    files["/in/file"] = b"x"
+    judged = RightsFilesystem(files, parse_rules(["/in:list"]))
+    async with Talk(judged, journal=kept.journal) as talk:
+        for request in (msg.Remove("/in/file"), msg.Open("/in/file", int(OpenFlag.READ))):
+            with pytest.raises(PermissionError):
+                await talk.call(request)
+    assert [record for record in kept.take() if record["event"] == "refused"] == [
+        {
+            "event": "refused",
+            "request": "remove",
+            "reason": "/in/file: delete is not among the rights of /in",
+        },
+        {
+            "event": "refused",
+            "request": "open",
+            "reason": "/in/file: download is not among the rights of /in",
+        },
+    ]

@@ -251,7 +251,7 @@ async def test_much_at_once_leaves_turns_to_others() -> None:
         talk.service.feed(packets)
         seen = 0
         while seen < count:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 seen += (await talk.down.queue.get()).count(bytes([msg.FXP.ATTRS, 0, 15]))
     assert turns >= count // (2 * sftp_server.UNSENT)
 

@@ -52,6 +52,11 @@ def test_a_name_stands_for_all_requests_that_an_extension_has() -> None:
     assert set(REQUESTS_BY_NAME["check-file"]) == kinds
 
 
+def test_the_version_may_be_capped() -> None:
+    assert parse([]).version == 6
+    assert parse(["-V", "3"]).version == 3
+
+
 def test_options_are_those_of_sftp_server() -> None:
     words = ["-eR", "-l", "VERBOSE", "-f", "local3", "-d", "/srv/%u", "-u", "027"]
     assert parse([*words, "-p", "open,close", "-P", "close"]) == SFTPRestrictions(
@@ -76,6 +81,8 @@ def test_options_are_those_of_sftp_server() -> None:
         (["-R", "word"], "'word' is no option"),
         (["-l", "loud"], "-l: bad value 'loud'; allowed: quiet, fatal"),
         (["-f", "mail"], "-f: bad value 'mail'; allowed: daemon, user, auth, local0"),
+        (["-V", "2"], "-V: bad value '2'; allowed: 3, 4"),
+        (["-V", "7"], "-V: bad value '7'"),
         (["-u", "8"], "-u: bad value '8'; allowed: octal"),
         (["-u", "1000"], "-u: bad value '1000'"),
         (["-u", "-1"], "-u: bad value '-1'"),

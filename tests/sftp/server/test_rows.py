@@ -24,6 +24,8 @@ FILE, OTHER, PLAIN = opened("/f"), opened("/g"), opened("/h", File())
         ([read(FILE, 0, 10), read(FILE, 11, 5)], 1),
         ([read(FILE, 0, 10), write(FILE, 10, 5)], 1),
         ([read(FILE, 0, 10), read(OTHER, 10, 5)], 1),
+        ([read(FILE, 0, 10), read(FILE, 10, 0), read(FILE, 10, 5)], 1),
+        ([read(FILE, 0, 0), read(FILE, 0, 10)], 1),
         ([read(PLAIN, 0, 10), read(PLAIN, 10, 5)], 1),
         ([write(PLAIN, 0, 10), write(PLAIN, 10, 5)], 2),
         ([call(msg.Stat("/f")), call(msg.Stat("/f"))], 1),
@@ -47,6 +49,10 @@ def test_other_calls_go_together_up_to_the_next_read_or_write() -> None:
     assert together(calls[2:]) == 1
     assert together([call(msg.Stat("/f"))] * 100) == 16
     assert together([call(msg.ReadDir(b""), FILE)] * 2) == 1
+    # What may take long is alone: the session may end meanwhile.
+    slow = call(ext.CheckFileName("/f", "md5", 0, 0, 0))
+    assert together([slow, slow]) == 1
+    assert together([call(msg.Stat("/f")), slow]) == 1
 
 
 def test_quick_calls_are_few_and_small() -> None:

@@ -114,7 +114,7 @@ class Slow(Filesystem):
         class Waiting(File):
             def pread(self, size: int, offset: int) -> bytes:
                 reached.release()
-                assert gate.wait(10)
+                assert gate.wait(30)
                 return b"late"
 
         return Waiting()
@@ -128,7 +128,7 @@ async def _answers(talk: Talk, count: int) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     left = b""
     while len(found) < count:
-        left += await asyncio.wait_for(talk.down.queue.get(), 10)
+        left += await asyncio.wait_for(talk.down.queue.get(), 30)
         while len(left) >= 4 and len(left) >= 4 + (size := int.from_bytes(left[:4])):
             found.append((left[4], int.from_bytes(left[5:9])))
             left = left[4 + size :]
@@ -158,7 +158,7 @@ async def test_requests_with_one_id_are_answered_in_order() -> None:
         handle = await talk.open("a")
         for request in (msg.Read(handle, 0, 10), msg.Stat("x"), msg.Read(b"none", 0, 10)):
             talk.service.feed(_numbered(request))
-        assert await asyncio.to_thread(slow.reached.acquire, timeout=10)
+        assert await asyncio.to_thread(slow.reached.acquire, timeout=30)
         assert talk.down.queue.empty()
         slow.gates["a"].set()
         kinds = (msg.FXP.DATA, msg.FXP.ATTRS, msg.FXP.STATUS)
@@ -170,7 +170,7 @@ async def test_a_file_that_hangs_holds_up_no_other(files: Uploads) -> None:
     async with Talk(slow) as talk, Talk(files) as other:
         handle, second = await talk.open("a"), await talk.open("b")
         late = talk.send(msg.Read(handle, 0, 10))
-        assert await asyncio.to_thread(slow.reached.acquire, timeout=10)
+        assert await asyncio.to_thread(slow.reached.acquire, timeout=30)
         # The session's other files, its paths, and other sessions go on.
         slow.gates["b"].set()
         assert await talk.call(msg.Read(second, 0, 10)) == b"late"
@@ -187,7 +187,7 @@ async def test_threads_are_few() -> None:
         handles = [await talk.open(str(n)) for n in range(20)]
         numbers = [talk.send(msg.Read(handle, 0, 10)) for handle in handles]
         for _ in range(4):
-            assert await asyncio.to_thread(slow.reached.acquire, timeout=10)
+            assert await asyncio.to_thread(slow.reached.acquire, timeout=30)
         assert sum(thread.name == "files" for thread in threading.enumerate()) == 4
         for gate in slow.gates.values():
             gate.set()
@@ -400,7 +400,7 @@ async def test_a_flood_that_needs_no_files_is_not_answered_without_end(files: Up
         talk.down.open.set()
         seen = 0
         while seen < 60_000:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 seen += (await talk.down.queue.get()).count(b"Invalid handle")
 
 
@@ -546,12 +546,12 @@ async def test_a_close_that_waits_when_the_session_ends_closes_its_directory() -
     talk = await Talk(files).__aenter__()
     handle = await talk.call(msg.OpenDir("/"))
     talk.send(msg.ReadDir(handle))
-    await asyncio.wait_for(files.listing.reading.wait(), 10)
+    await asyncio.wait_for(files.listing.reading.wait(), 30)
     talk.send(msg.Close(handle))
     await until(lambda: not talk.service._server.files)
     talk.task.cancel()
     files.listing.go.set()
-    await asyncio.wait({talk.task}, timeout=10)
+    await asyncio.wait({talk.task}, timeout=30)
     assert files.listing.closed
 
 
@@ -592,3 +592,51 @@ async def test_a_packet_that_is_too_long_ends_the_session_with_a_record(
         assert await process.wait() is not None
     (found,) = [one for one in records if one["event"] == "sftp"]
     assert "1048576 bytes" in found["error"]
+
+
+class Endless(Filesystem):
+    """Has files that nobody can read to their end."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.opened: list[str] = []
+        self.closed: list[str] = []
+
+    def open(self, path: str, flags: OpenFlag, attributes: Attributes) -> File:
+        self.opened.append(path)
+        return EndlessFile(self, path)
+
+
+class EndlessFile(File):
+    def __init__(self, files: Endless, path: str) -> None:
+        self._files, self._path = files, path
+
+    def stat(self) -> Attributes:
+        return Attributes(size=1 << 60)
+
+    def pread(self, size: int, offset: int) -> bytes:
+        self._files.begun.set()
+        return bytes(size)
+
+    def close(self) -> None:
+        self._files.closed.append(self._path)
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+async def test_a_file_that_is_hashed_does_not_outlive_the_session(by_name: bool) -> None:
+    files = Endless()
+    talk = await Talk(files).__aenter__()
+    for name in ("first", "second"):
+        if by_name:
+            talk.send(ext.CheckFileName(name, "sha256", 0, 0, 0))
+        else:
+            handle = await talk.open(name)
+            talk.send(ext.CheckFileHandle(handle, "sha256", 0, 0, 0))
+    talk.flush()
+    assert await asyncio.to_thread(files.begun.wait, 10)
+    talk.task.cancel()
+    done, _ = await asyncio.wait({talk.task}, timeout=30)
+    assert done
+    # By name, the second call has not begun.
+    wanted = ["first"] if by_name else ["first", "second"]
+    assert (files.opened, sorted(files.closed)) == (wanted, wanted)

@@ -57,7 +57,7 @@ async def test_the_loop_does_not_wait_for_what_hangs(threads: Threads) -> None:
     assert time.monotonic() - before < 5
     assert seen.empty()
     gate.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert [await seen.get() for _ in range(4)] == ["late"] * 4
 
 
@@ -75,7 +75,7 @@ async def test_run(threads: Threads) -> None:
     with pytest.raises(ZeroDivisionError):
         await threads.run(lambda: 1 // 0)
     gate = threading.Event()
-    task = asyncio.ensure_future(threads.run(lambda: gate.wait(10)))
+    task = asyncio.ensure_future(threads.run(lambda: gate.wait(30)))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

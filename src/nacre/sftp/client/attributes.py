@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import time
+from math import floor
 
 from nacre.sftp.client.calls import Calls, Path
 from nacre.sftp.client.results import stat_result, statvfs_result
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
-from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.attributes import Attributes, FileDetails
 
 
 class AttributeCalls(Calls):
@@ -71,13 +72,21 @@ class AttributeCalls(Calls):
         """Set a file's permissions."""
         await self._set(path, Attributes(permissions=stat.S_IMODE(mode)), follow_symlinks)
 
-    async def chown(self, path: Path, uid: int, gid: int, *, follow_symlinks: bool = True) -> None:
-        """Set a file's owner and group, by number; -1 leaves one unchanged."""
-        if uid < 0 or gid < 0:
-            now = await self.stat(path, follow_symlinks=follow_symlinks)
-            uid = now.st_uid if uid < 0 else uid
-            gid = now.st_gid if gid < 0 else gid
-        await self._set(path, Attributes(uid=uid, gid=gid), follow_symlinks)
+    async def chown(
+        self, path: Path, uid: int | str, gid: int | str, *, follow_symlinks: bool = True
+    ) -> None:
+        """Set a file's owner and group, by number; -1 leaves one unchanged.
+
+        With versions 4 to 6 either may be a name.
+
+        :raises ValueError: with version 3, one is a name.
+        """
+        if not self.session.client.version.names and not {type(uid), type(gid)} <= {int}:
+            raise ValueError("version 3 of SFTP has no names of owners: give numbers, or version=6")
+        now = Attributes()
+        if -1 in (uid, gid):
+            now = await self._remote.stat(self.path(path), follow=follow_symlinks)
+        await self._set(path, with_owner(now, uid, gid), follow_symlinks)
 
     async def utime(
         self,
@@ -88,7 +97,10 @@ class AttributeCalls(Calls):
     ) -> None:
         """Set the times of last access and change, in seconds since 1970; by default to now."""
         atime, mtime = times or (time.time(), time.time())
-        await self._set(path, Attributes(atime=int(atime), mtime=int(mtime)), follow_symlinks)
+        # Version 3 has whole seconds, and ignores the details.
+        parts = FileDetails(atime_ns=_nanoseconds(atime), mtime_ns=_nanoseconds(mtime))
+        wanted = Attributes(atime=floor(atime), mtime=floor(mtime), details=parts)
+        await self._set(path, wanted, follow_symlinks)
 
     async def truncate(self, path: Path, length: int) -> None:
         """Make a file ``length`` bytes long."""
@@ -114,3 +126,21 @@ class AttributeCalls(Calls):
             ``users-groups-by-id``.
         """
         return await self._request(ext.UsersGroupsById.of(uids, gids))
+
+
+def with_owner(now: Attributes, uid: int | str, gid: int | str) -> Attributes:
+    """Return what sets an owner and a group, each by number or name; -1 is the one of ``now``.
+
+    :raises ValueError: the version has no names, or the server did not tell the one to be kept.
+    """
+    user = now.details.owner or now.uid if uid == -1 else uid
+    group = now.details.group or now.gid if gid == -1 else gid
+    if isinstance(user, int) and isinstance(group, int):
+        return Attributes(uid=user, gid=group)
+    if user is None or group is None:
+        raise ValueError("the server does not tell who owns the file: give the owner and the group")
+    return Attributes(details=FileDetails(owner=str(user), group=str(group)))
+
+
+def _nanoseconds(seconds: float) -> int:
+    return int((seconds - floor(seconds)) * 1e9)

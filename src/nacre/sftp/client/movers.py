@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import stat
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -175,6 +176,16 @@ class _Opener:
                 self._session.close_handle(handle)
         self._expected.clear()
 
+    async def move(self, copy: Copy) -> int:
+        """See :class:`Mover`."""
+        if self.alone:
+            self.forget()
+        async with self._session.turns.turn():
+            return await self._move(copy)
+
+    async def _move(self, copy: Copy) -> int:
+        raise NotImplementedError
+
     async def _open(self, request: msg.Open) -> bytes:
         if (opening := self._expected.get(request.path)) is None:
             return await self._session.request(request)
@@ -189,13 +200,6 @@ class Downloader(_Opener):
     def expect(self, source: str) -> None:
         """Open ``source`` while its attributes are still requested; call :meth:`forget` later."""
         self._expect(msg.Open(source, OpenFlag.READ))
-
-    async def move(self, copy: Copy) -> int:
-        """See :class:`Mover`."""
-        if self.alone:
-            self.forget()
-        async with self._session.turns.turn():
-            return await self._move(copy)
 
     async def _move(self, copy: Copy) -> int:
         session = self._session
@@ -244,11 +248,21 @@ class _LocalSource:
     :ivar whole: the bytes of a small file, or None.
     """
 
-    def __init__(self, path: str, start: int, small: int, *, holes: bool = True) -> None:
+    def __init__(
+        self,
+        path: str,
+        start: int,
+        small: int,
+        *,
+        found: Callable[[os.stat_result], Attributes],
+        holes: bool = True,
+    ) -> None:
         """Name a file; a small one has less than ``small`` bytes.
 
+        :param found: makes the attributes that the session's version has.
         :param holes: whether parts without data are left out.
         """
+        self._found = found
         self._holes = holes
         self._path = path
         self._start = start
@@ -262,7 +276,7 @@ class _LocalSource:
         """Open the file; if it is small, read and close it as well."""
         self.descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         status = os.fstat(self.descriptor)
-        self.attributes = Attributes.of(status)
+        self.attributes = self._found(status)
         if self._start == 0 and status.st_size < self._small:
             data = os.pread(self.descriptor, max(status.st_size, _LEAST_READ), 0)
             while data and len(data) < self._small:
@@ -304,17 +318,13 @@ class Uploader(_Opener):
             if attributes is not None:
                 self._expect(_open_target(target, attributes, 0))
 
-    async def move(self, copy: Copy) -> int:
-        """See :class:`Mover`."""
-        if self.alone:
-            self.forget()
-        async with self._session.turns.turn():
-            return await self._move(copy)
-
     async def _move(self, copy: Copy) -> int:
         session = self._session
         in_place = copy.options.in_place
-        file = _LocalSource(copy.source, copy.start, session.write_size, holes=not in_place)
+        found = session.client.version.found
+        file = _LocalSource(
+            copy.source, copy.start, session.write_size, found=found, holes=not in_place
+        )
         try:
             quick = copy.attributes.is_file
             await (session.disk.run_quick if quick else session.disk.run)(file.open)

@@ -15,7 +15,6 @@ from nacre.sftp.client.calls import Name, Path, alike, gives_no_reason, text_of
 from nacre.sftp.client.results import DirEntry
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
-from nacre.sftp.protocol import symlinks
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.messages import SFTPRequest
 from nacre.sftp.protocol.paths import join
@@ -112,8 +111,7 @@ class NameCalls(AttributeCalls):
     async def symlink(self, target: Path, path: Path) -> None:
         """Make the symbolic link ``path``, which points at ``target``."""
         name = self.path(path)
-        request = symlinks.symlink(text_of(target), name, self.session.client.peer)
-        await self._make(request, name)
+        await self._make(self._remote.symlinking(text_of(target), name), name)
 
     async def link(self, existing: Path, path: Path) -> None:
         """Make ``path`` another name of the file ``existing``."""

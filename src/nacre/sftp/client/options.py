@@ -20,6 +20,7 @@ class SFTPOptions(TypedDict, total=False):
     read_size: int | None
     window: int | None
     idle_timeout: float | None
+    version: int
 
 
 @value(kw_only=True)

@@ -19,7 +19,7 @@ from nacre.sftp.client.session import SFTPSession
 from nacre.sftp.protocol import extensions as ext
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol import symlinks
-from nacre.sftp.protocol.attributes import Attributes, Entry, type_in
+from nacre.sftp.protocol.attributes import Attributes, Entry, FileDetails, type_in
 from nacre.sftp.protocol.messages import OpenFlag, SFTPRequest
 from nacre.sftp.protocol.paths import is_name, join
 from nacre.sftp.protocol.pipeline import without_holes
@@ -271,7 +271,13 @@ class RemotePlace:
 
     async def symlink(self, target: str, path: str) -> None:
         """See :class:`Place`."""
-        await self.session.request(symlinks.symlink(target, path, self.session.client.peer))
+        await self.session.request(self.symlinking(target, path))
+
+    def symlinking(self, target: str, path: str) -> SFTPRequest[None]:
+        """Return the request for :meth:`symlink`, in the order of its paths that the server has."""
+        client = self.session.client
+        as_drafted = client.version.link_first
+        return symlinks.symlink(target, path, client.peer, as_drafted=as_drafted)
 
     async def set_attributes(self, path: str, attributes: Attributes) -> None:
         """See :class:`Place`."""
@@ -345,6 +351,9 @@ def kept(attributes: Attributes) -> Attributes:
         permissions=None if permissions is None else permissions & PERMISSIONS,
         atime=attributes.atime,
         mtime=attributes.mtime,
+        details=FileDetails(
+            atime_ns=attributes.details.atime_ns, mtime_ns=attributes.details.mtime_ns
+        ),
     )
 
 
@@ -352,8 +361,8 @@ def set_attributes(path: str | int, attributes: Attributes) -> None:
     """Set permissions and times of a local file, if ``attributes`` has them."""
     if attributes.permissions is not None:
         os.chmod(path, attributes.permissions & PERMISSIONS)
-    if attributes.atime is not None and attributes.mtime is not None:
-        os.utime(path, (attributes.atime, attributes.mtime))
+    if (times := attributes.times_ns) is not None:
+        os.utime(path, ns=times)
 
 
 def _digest(path: str, size: int) -> bytes:

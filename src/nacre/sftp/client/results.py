@@ -6,7 +6,7 @@ import os
 import stat
 from typing import Generic, TypeVar
 
-from nacre.sftp.protocol.attributes import Attributes
+from nacre.sftp.protocol.attributes import NO_DETAILS, Attributes
 from nacre.sftp.protocol.extensions import FileSystemStatus
 from nacre.value import value
 
@@ -14,11 +14,25 @@ Name = TypeVar("Name", str, bytes)
 
 
 def stat_result(attributes: Attributes) -> os.stat_result:
-    """Return attributes in the form of :func:`os.stat`; what the server did not send is 0."""
-    size, uid, gid, permissions, atime, mtime, _ = attributes
-    return os.stat_result(
-        (permissions or 0, 0, 0, 0, uid or 0, gid or 0, size or 0, atime or 0, mtime or 0, 0)
+    """Return attributes in the form of :func:`os.stat`; what the server did not send is 0.
+
+    Versions 4 to 6 tell names of owners, which are in :class:`~nacre.FileDetails` alone.
+    """
+    size, uid, gid, permissions, atime, mtime = attributes[:6]
+    details = attributes.details
+    links, ctime = details.links or 0, details.ctime or 0
+    fields = (
+        *(permissions or 0, 0, 0, links, uid or 0, gid or 0, size or 0),
+        *(atime or 0, mtime or 0, ctime),
     )
+    if details == NO_DETAILS:
+        return os.stat_result(fields)
+    more: dict[str, float] = {}
+    for name, seconds in (("atime", atime), ("mtime", mtime), ("ctime", ctime)):
+        part = getattr(details, f"{name}_ns") or 0
+        more[f"st_{name}"] = (seconds or 0) + part / 1e9
+        more[f"st_{name}_ns"] = (seconds or 0) * 10**9 + part
+    return os.stat_result(fields, more)
 
 
 def statvfs_result(status: FileSystemStatus) -> os.statvfs_result:

@@ -38,7 +38,7 @@ from nacre.sftp.client.disk import Disk
 from nacre.sftp.client.turns import Turns, Watch
 from nacre.sftp.protocol.client import HandleReused, OpenHandle, Result, SFTPClientProtocol
 from nacre.sftp.protocol.extensions import LimitsRequest, ServerLimits
-from nacre.sftp.protocol.messages import Close, HandleRequest, SFTPRequest
+from nacre.sftp.protocol.messages import VERSION_3, Close, HandleRequest, SFTPRequest
 from nacre.sftp.protocol.pipeline import Window, request_sizes
 from nacre.wire.blocks import BlockPool
 from nacre.wire.codec import Buffer
@@ -133,6 +133,7 @@ class SFTPSession:
         read_size: int | None = None,
         window: int | None = None,
         idle_timeout: float | None = IDLE_TIMEOUT,
+        version: int = VERSION_3,
     ) -> None:
         """Exchange versions, and request the server's limits if it offers that extension.
 
@@ -140,7 +141,9 @@ class SFTPSession:
         :param window: bytes in flight, at first and at most.
         :param idle_timeout: seconds without a byte from a server that has requests to answer, at
             which the session ends; None waits for ever.
-        :raises ValueError: one of them is not positive.
+        :param version: the version of SFTP to ask for, 3 to 6; the server chooses it or an earlier
+            one.
+        :raises ValueError: one of them is not positive, or there is no such version.
         """
         for name, given in (
             ("read_size", read_size),
@@ -149,6 +152,8 @@ class SFTPSession:
         ):
             if given is not None and not given > 0:
                 raise ValueError(f"{name} is {given}: give a positive number, or None")
+        if version != VERSION_3:
+            self.client.propose(version)
         self._line = line
         self._watch.timeout = idle_timeout
         self._flush()

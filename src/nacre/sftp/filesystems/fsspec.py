@@ -5,27 +5,35 @@ from __future__ import annotations
 import errno
 import re
 import stat
-import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime
-from typing import IO, Any
+from typing import Any
 
 from nacre.errors import ConfigurationError
-from nacre.limits import DEFAULT_SFTP_LIMITS, MIB
 from nacre.sftp.filesystems.base import WRITING, File, Filesystem
 from nacre.sftp.filesystems.local import LocalFilesystem
+from nacre.sftp.filesystems.moving import (
+    MARKER,
+    DirectoryMove,
+    is_directory,
+    make_directory,
+    move_file,
+    remove_directory,
+    try_directory,
+)
+from nacre.sftp.filesystems.storage import Storage
+from nacre.sftp.filesystems.stored import (
+    ReadFile,
+    SpooledFile,
+    SpoolRoom,
+    StreamedFile,
+    attributes_of,
+)
 from nacre.sftp.filesystems.walk import encoded, failure
 from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.protocol.paths import join, normalise
-from nacre.wire.codec import Buffer
 from nacre.wire.text import safe
-
-_GAP, _SPOOL = DEFAULT_SFTP_LIMITS.gap, DEFAULT_SFTP_LIMITS.spool
-_SPOOLED = 8 * MIB
-"""Bytes of a file to be uploaded that are kept in memory; a larger one goes to the disk."""
 
 
 def open_root(
@@ -101,21 +109,33 @@ class FsspecFilesystem(Filesystem):
 
     An object store has no directories, only names with slashes. There a directory is an empty
     object whose name ends in a slash, its marker, and renaming it copies each object, then deletes
-    each; a copy that fails leaves the old directory as it was.
+    each (:mod:`nacre.sftp.filesystems.moving`).
     """
 
     def __init__(self, storage: Any, root: str = "", *, read_only: bool = False) -> None:
         """Serve the files below ``root`` in ``storage``, an fsspec ``AbstractFileSystem``."""
         self.read_only = read_only
         storage, root = _without_prefixes(storage, root)
-        self._storage = storage
+        self._storage = Storage(storage)
         # At the root of a storage, names begin with a slash in some storages and not in others.
         top = root.rstrip("/")
         self._root = top or storage.root_marker
         self._below = f"{top}/" if top else self._root
-        self._room = _SpoolRoom()
+        self._room = SpoolRoom()
+        self._uploads: dict[str, StreamedFile] = {}
         # What another program has stored meanwhile must be found.
-        storage.invalidate_cache()
+        self._storage.forget()
+
+    @property
+    def whole_uploads(self) -> bool:
+        """See :attr:`nacre.Filesystem.whole_uploads`."""
+        return self._storage.whole_uploads
+
+    def keep_to_real_paths(self) -> None:
+        """See :meth:`nacre.Filesystem.keep_to_real_paths`.
+
+        fsspec knows no links. Those of a storage that has some are followed there, unseen.
+        """
 
     def _path(self, path: str) -> str:
         encoded(path)
@@ -126,8 +146,7 @@ class FsspecFilesystem(Filesystem):
         where = self._path(path)
         if where == self._root:
             return {"name": where, "type": "directory", "size": 0}
-        found: Mapping[str, Any] = self._storage.info(where)
-        return found
+        return self._storage.info(where)
 
     def open(self, path: str, flags: OpenFlag, attributes: Attributes) -> File:
         """See :meth:`nacre.Filesystem.open`."""
@@ -140,44 +159,63 @@ class FsspecFilesystem(Filesystem):
         if not flags & WRITING:
             if found is None:
                 raise failure(errno.ENOENT)
-            return _ReadFile(self._storage.open(where, "rb"), found)
+            return ReadFile(self._storage, where, found)
         if found is None and not flags & OpenFlag.CREAT:
             raise failure(errno.ENOENT)
         if found is not None and flags & OpenFlag.CREAT and flags & OpenFlag.EXCL:
             raise failure(errno.EEXIST)
         keeps = found is not None and not flags & OpenFlag.TRUNC and found.get("size")
         if keeps or flags & OpenFlag.READ:
-            return _SpooledFile(self._storage, where, flags, self._room, keeps=bool(keeps))
-        return _StreamedFile(self._storage, where)
+            return SpooledFile(self._storage, where, flags, self._room, keeps=bool(keeps))
+        for one in [one for one, file in self._uploads.items() if file.ended]:
+            self._uploads.pop(one, None)
+        self._uploads[where] = file = StreamedFile(self._storage, where)
+        return file
+
+    def _uploading(self, path: str) -> StreamedFile | None:
+        """Return what a file of this name is that this session has opened, and not closed."""
+        file = self._uploads.get(self._path(path))
+        return None if file is None or file.ended else file
 
     def scandir(self, path: str) -> Iterator[Entry]:
         """See :meth:`nacre.Filesystem.scandir`."""
         where = self._path(path)
         if self._info(path)["type"] != "directory":
             raise failure(errno.ENOTDIR)
-        found = []
-        self._storage.invalidate_cache(where)
+        found: list[dict[str, Any]] = []
+        self._storage.forget(where)
         with suppress(FileNotFoundError):  # an object store has no empty directories
-            found = self._storage.ls(where, detail=True)
+            found = self._storage.ls(where)
         return self._entries(where, found)
 
     @staticmethod
-    def _entries(where: str, found: list[Mapping[str, Any]]) -> Iterator[Entry]:
+    def _entries(where: str, found: list[dict[str, Any]]) -> Iterator[Entry]:
         for name in (".", ".."):
             yield Entry(name, "", Attributes(permissions=stat.S_IFDIR | 0o755))
         for info in found:
             if info["name"].rstrip("/") != where.rstrip("/"):
                 name = info["name"].rstrip("/").rpartition("/")[2]
-                yield Entry(name, "", _attributes(info))
+                if name == MARKER:
+                    continue
+                yield Entry(name, "", attributes_of(info))
 
     def stat(self, path: str) -> Attributes:
         """See :meth:`nacre.Filesystem.stat`."""
-        return _attributes(self._info(path))
+        try:
+            return attributes_of(self._info(path))
+        except FileNotFoundError:
+            # Programs look at what they have created before they close it.
+            if (file := self._uploading(path)) is None:
+                raise
+            return file.stat()
 
     def set_attributes(
         self, path: str, attributes: Attributes, *, follow_symlinks: bool = True
     ) -> None:
         """See :meth:`nacre.Filesystem.set_attributes`."""
+        if (uploading := self._uploading(path)) is not None:
+            uploading.set_attributes(attributes)
+            return
         found = self._info(path)
         if attributes.size is not None and attributes.size != found.get("size"):
             file = self.open(path, OpenFlag.READ | OpenFlag.WRITE, Attributes())
@@ -190,7 +228,7 @@ class FsspecFilesystem(Filesystem):
         """See :meth:`nacre.Filesystem.remove`."""
         if self._info(path)["type"] == "directory":
             raise failure(errno.EISDIR)
-        self._storage.rm_file(self._path(path))
+        self._storage.remove_file(self._path(path))
         self._keep_parent(path)
 
     def mkdir(self, path: str, attributes: Attributes) -> None:
@@ -198,42 +236,13 @@ class FsspecFilesystem(Filesystem):
         if self._exists(path):
             raise failure(errno.EEXIST)
         self._check_parent(path)
-        self._make_directory(self._path(path))
-
-    def _make_directory(self, where: str) -> None:
-        """Make a directory, or its marker where the storage has no directories.
-
-        :raises OSError: the storage can keep neither.
-        """
-        storage = self._storage
-        storage.mkdir(where, create_parents=False)
-        if self._is_directory(where):
-            return
-        storage.pipe_file(f"{where}/", b"")
-        if not self._is_directory(where):
-            with suppress(FileNotFoundError):
-                storage.rm_file(where)  # the slash was dropped: a file was made
-            raise OSError(errno.EOPNOTSUPP, "the storage keeps no empty directories")
-
-    def _is_directory(self, where: str) -> bool:
-        self._storage.invalidate_cache(where)
-        with suppress(FileNotFoundError):
-            return bool(self._storage.info(where)["type"] == "directory")
-        return False
+        make_directory(self._storage, self._path(path))
 
     def _keep_parent(self, path: str) -> None:
         """Mark the directory of a name that is gone, if it was there because of that name alone."""
         parent = self._path(f"{normalise(path)}/..")
-        if parent != self._root and not self._is_directory(parent):
-            self._try_directory(parent)
-
-    def _try_directory(self, where: str) -> None:
-        """Make a directory that need not be kept when it is empty."""
-        try:
-            self._make_directory(where)
-        except OSError as error:
-            if error.errno != errno.EOPNOTSUPP:
-                raise
+        if parent != self._root and not is_directory(self._storage, parent):
+            try_directory(self._storage, parent)
 
     def _exists(self, path: str) -> bool:
         with suppress(FileNotFoundError):
@@ -254,16 +263,8 @@ class FsspecFilesystem(Filesystem):
             raise failure(errno.ENOTDIR)
         if any(entry.name not in (".", "..") for entry in self.scandir(path)):
             raise failure(errno.ENOTEMPTY)
-        self._remove_directory(self._path(path))
+        remove_directory(self._storage, self._path(path))
         self._keep_parent(path)
-
-    def _remove_directory(self, where: str) -> None:
-        """Remove an empty directory, or its marker."""
-        found = self._storage.ls(where, detail=True)
-        if markers := [info["name"] for info in found if info["name"] == f"{where}/"]:
-            self._storage.rm_file(markers[0])
-        else:
-            self._storage.rmdir(where)
 
     def rename(self, old: str, new: str, *, replace: bool) -> None:
         """See :meth:`nacre.Filesystem.rename`; a storage may copy, which is not atomic."""
@@ -279,47 +280,13 @@ class FsspecFilesystem(Filesystem):
         self._check_parent(new)
         if source == target:
             return
-        if directory and not _moves(self._storage):
-            self._move_directory(source, target)
+        if self._storage.moves:
+            self._storage.move(source, target)
+        elif directory:
+            DirectoryMove(self._storage, source, target).run()
         else:
-            self._storage.mv(source, target, recursive=directory)
+            move_file(self._storage, source, target)
         self._keep_parent(old)
-
-    def _move_directory(self, source: str, target: str) -> None:
-        """Copy a directory object by object, then delete the old one likewise."""
-        storage = self._storage
-        storage.invalidate_cache()
-        below = storage.find(source, withdirs=True, detail=True)
-        names = sorted(name for name in below if name.rstrip("/") != source.rstrip("/"))
-        directories = [name for name in names if below[name]["type"] == "directory"]
-        files = [name for name in names if name not in set(directories) and not name.endswith("/")]
-        made: list[str] = []
-        try:
-            for name in ["", *(name[len(source) :] for name in directories)]:
-                made.append(target + name)
-                self._try_directory(target + name)
-            for name in files:
-                made.append(target + name[len(source) :])
-                storage.cp_file(name, made[-1])
-        except BaseException:
-            self._delete(made[len(directories) + 1 :], made[: len(directories) + 1])
-            raise
-        self._delete(files, [source, *directories], strictly=True)
-
-    def _delete(self, files: list[str], directories: list[str], *, strictly: bool = False) -> None:
-        """Delete files, then the directories that held them, parents last.
-
-        :param strictly: raise what goes wrong; otherwise delete what can be deleted.
-        """
-        tolerated = () if strictly else (OSError, NotImplementedError)
-        for name in files:
-            with suppress(*tolerated):
-                self._storage.rm_file(name)
-        for name in reversed(directories):
-            self._storage.invalidate_cache(name)
-            # Without a marker, a directory of an object store goes with its last object.
-            with suppress(FileNotFoundError, *tolerated):
-                self._remove_directory(name)
 
 
 def _without_prefixes(storage: Any, root: str) -> tuple[Any, str]:
@@ -329,192 +296,3 @@ def _without_prefixes(storage: Any, root: str) -> tuple[Any, str]:
     while isinstance(storage, DirFileSystem):
         storage, root = storage.fs, f"{storage.path}/{root.lstrip('/')}".rstrip("/")
     return storage, root
-
-
-def _moves(storage: Any) -> bool:
-    """Return whether a storage moves directories by itself, and not by copying what they hold."""
-    from fsspec import AbstractFileSystem
-
-    return getattr(type(storage), "mv", None) is not AbstractFileSystem.mv
-
-
-def _too_large(text: str) -> OSError:
-    return OSError(errno.EFBIG, text)
-
-
-def _check_gap(end: int, size: int) -> None:
-    """Refuse to add more zeros than a client can have use for: they would be stored, and paid for.
-
-    :param end: where a file of ``size`` bytes is to end, or the next bytes are to be.
-    """
-    if end - size > _GAP:
-        raise _too_large(f"more than {_GAP} zeros are not added at once")
-
-
-def _attributes(info: Mapping[str, Any]) -> Attributes:
-    directory = info["type"] == "directory"
-    mode = (stat.S_IFDIR | 0o755) if directory else (stat.S_IFREG | 0o644)
-    if isinstance(kept := info.get("mode"), int):
-        mode = stat.S_IFMT(mode) | kept & 0o7777
-    size = 0 if directory else int(info.get("size") or 0)
-    when = _changed(info)
-    return Attributes(size=size, permissions=mode, atime=when, mtime=when)
-
-
-def _changed(info: Mapping[str, Any]) -> int | None:
-    # Each storage has its own name for the time of the last change.
-    for name in ("mtime", "LastModified", "last_modified", "updated", "modified", "created"):
-        value = info.get(name)
-        if isinstance(value, datetime):
-            value = value.timestamp()
-        if isinstance(value, (int, float)):
-            return min(max(int(value), 0), 0xFFFFFFFF)
-    return None
-
-
-class _ReadFile(File):
-    def __init__(self, file: IO[bytes], info: Mapping[str, Any]) -> None:
-        self._file = file
-        self._info = info
-
-    def pread(self, size: int, offset: int) -> bytes:
-        self._file.seek(offset)
-        return self._file.read(size)
-
-    def stat(self) -> Attributes:
-        return _attributes(self._info)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _StreamedFile(File):
-    """A new file that is sent to the storage as it is written, which must be in order."""
-
-    def __init__(self, storage: Any, path: str) -> None:
-        self._file = storage.open(path, "wb")
-        self._at = 0
-        self._zeros = 0
-
-    def pwrite(self, data: Buffer, offset: int) -> None:
-        if offset < self._at:
-            raise failure(errno.ESPIPE)
-        _check_gap(offset, self._at - self._zeros)
-        self._zeros += offset - self._at
-        while offset > self._at:
-            self._put(bytes(min(offset - self._at, MIB)))
-        self._put(bytes(data))
-
-    def _put(self, data: bytes) -> None:
-        self._file.write(data)
-        self._at += len(data)
-
-    def stat(self) -> Attributes:
-        return Attributes(size=self._at, permissions=stat.S_IFREG | 0o644)
-
-    def set_attributes(self, attributes: Attributes) -> None:
-        if attributes.size is not None and attributes.size < self._at:
-            raise failure(errno.EOPNOTSUPP)
-        if attributes.size is not None:
-            self.pwrite(b"", attributes.size)
-
-    def close(self) -> None:
-        self._file.close()
-
-    def abort(self) -> None:
-        """Discard what was written, if the storage can."""
-        if hasattr(self._file, "discard"):
-            with suppress(NotImplementedError):
-                self._file.discard()
-        # Garbage collection closes an open file, and closing commits it.
-        with suppress(AttributeError):
-            self._file.closed = True
-
-
-class _SpoolRoom:
-    """The bytes that the local copies of a session's files may still take."""
-
-    def __init__(self) -> None:
-        self._left = _SPOOL
-        self._lock = threading.Lock()
-
-    def take(self, count: int) -> None:
-        """Take ``count`` bytes, or give back as many as it is below 0.
-
-        :raises OSError: they are too many.
-        """
-        with self._lock:
-            if count > self._left:
-                raise _too_large(f"the files that a session changes have {_SPOOL} bytes at most")
-            self._left -= count
-
-
-class _SpooledFile(File):
-    """A file that is changed in a local copy, which replaces the stored file when it is closed."""
-
-    def __init__(
-        self, storage: Any, path: str, flags: OpenFlag, room: _SpoolRoom, *, keeps: bool
-    ) -> None:
-        self._storage = storage
-        self._path = path
-        self._room = room
-        self._size = 0
-        self._append = bool(flags & OpenFlag.APPEND)
-        self._file = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115
-        if keeps:
-            try:
-                with storage.open(path, "rb") as there:
-                    while block := there.read(MIB):
-                        self._write(block, self._size)
-            except BaseException:
-                self.abort()
-                raise
-
-    def pread(self, size: int, offset: int) -> bytes:
-        self._file.seek(offset)
-        return self._file.read(size)
-
-    def pwrite(self, data: Buffer, offset: int) -> None:
-        if self._append:
-            offset = self._size
-        self._fill(offset)
-        self._write(data, offset)
-
-    def _write(self, data: Buffer, offset: int) -> None:
-        end = max(self._size, offset + len(data))
-        self._room.take(end - self._size)
-        self._size = end
-        self._file.seek(offset)
-        self._file.write(data)
-
-    def _fill(self, size: int) -> None:
-        """Append zeros up to ``size``."""
-        _check_gap(size, self._size)
-        while self._size < size:
-            self._write(bytes(min(size - self._size, MIB)), self._size)
-
-    def stat(self) -> Attributes:
-        return Attributes(size=self._size, permissions=stat.S_IFREG | 0o644)
-
-    def set_attributes(self, attributes: Attributes) -> None:
-        if attributes.size is None:
-            return
-        self._fill(attributes.size)
-        if attributes.size < self._size:
-            self._file.truncate(attributes.size)
-            self._room.take(attributes.size - self._size)
-            self._size = attributes.size
-
-    def close(self) -> None:
-        self._file.seek(0)
-        try:
-            with self._storage.open(self._path, "wb") as there:
-                while block := self._file.read(MIB):
-                    there.write(block)
-        finally:
-            self.abort()
-
-    def abort(self) -> None:
-        self._file.close()
-        self._room.take(-self._size)
-        self._size = 0

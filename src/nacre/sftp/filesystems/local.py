@@ -9,7 +9,7 @@ import pwd
 import stat
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 
@@ -18,7 +18,7 @@ from nacre.sftp.filesystems.mounts import is_local
 from nacre.sftp.filesystems.walk import WalkedPlace, Walker, encoded, failure, pointing_at
 from nacre.sftp.protocol.attributes import Attributes, Entry, longname
 from nacre.sftp.protocol.extensions import FileSystemStatus
-from nacre.sftp.protocol.messages import OpenFlag
+from nacre.sftp.protocol.messages import VERSION_3, OpenFlag
 from nacre.sftp.protocol.paths import normalise
 from nacre.wire.codec import Buffer
 
@@ -41,9 +41,15 @@ class LocalFile(File):
 
     vectors = True
 
-    def __init__(self, number: int, permitted: int) -> None:
+    def __init__(
+        self,
+        number: int,
+        permitted: int,
+        found: Callable[[os.stat_result], Attributes] = Attributes.of,
+    ) -> None:
         self._number = number
         self._permitted = permitted
+        self._found = found
         self._no_wait = _NO_WAIT
 
     def pread(self, size: int, offset: int) -> bytes:
@@ -99,7 +105,12 @@ class LocalFile(File):
 
     def stat(self) -> Attributes:
         """See :meth:`nacre.File.stat`."""
-        return Attributes.of(os.fstat(self._number))
+        return self._found(os.fstat(self._number))
+
+    def extent(self) -> tuple[int, int]:
+        """See :meth:`nacre.File.extent`."""
+        found = os.fstat(self._number)
+        return found.st_size, found.st_nlink
 
     def set_attributes(self, attributes: Attributes) -> None:
         """See :meth:`nacre.File.set_attributes`."""
@@ -109,8 +120,8 @@ class LocalFile(File):
             os.ftruncate(number, attributes.size)
         if attributes.permissions is not None:
             os.fchmod(number, attributes.permissions & self._permitted)
-        if attributes.atime is not None and attributes.mtime is not None:
-            os.utime(number, (attributes.atime, attributes.mtime))
+        if (times := attributes.times_ns) is not None:
+            os.utime(number, ns=times)
         if attributes.uid is not None and attributes.gid is not None:
             os.fchown(number, attributes.uid, attributes.gid)
 
@@ -160,7 +171,7 @@ class _Listing:
         if (known := self._owners.get(owner)) is None:
             (user,), (group,) = self._filesystem.names(owner[:1], owner[1:])
             known = self._owners[owner] = user, group
-        attributes = Attributes.of(found)
+        attributes = self._filesystem.found(found)
         line = longname(
             name, attributes, now=now, user=known[0], group=known[1], links=found.st_nlink
         )
@@ -183,6 +194,9 @@ class LocalFilesystem(Filesystem):
     permitted = 0o1777
     """The permission bits that may be set: not set-user-ID and set-group-ID."""
 
+    found: Callable[[os.stat_result], Attributes] = Attributes.of
+    """Makes attributes of what the system tells of a file."""
+
     def __init__(
         self,
         root: str | os.PathLike[str],
@@ -204,18 +218,34 @@ class LocalFilesystem(Filesystem):
         if home is not None:
             self.start = _inside(os.fspath(root), os.fspath(home))
         self._home = self.start
-        self._walker = Walker(self._root, tuple(encoded(self.start).split(b"/")))
+        self._follows_links = True
+        self._make_walkers()
+
+    def _make_walkers(self) -> None:
+        base = tuple(encoded(self.start).split(b"/"))
+        self._resolver = self._walker = Walker(self._root, base)
+        if not self._follows_links:
+            self._walker = Walker(self._root, base, follows_links=False)
+
+    def keep_to_real_paths(self) -> None:
+        """See :meth:`nacre.Filesystem.keep_to_real_paths`."""
+        self._follows_links = False
+        self._make_walkers()
 
     def start_at(self, directory: str) -> None:
         """Make relative paths start at ``directory``, a path as clients name it; ``~`` stays.
 
         :raises OSError: there is no such directory.
         """
-        start = self._walker.real(directory)
+        start = self._resolver.real(directory)
         if not stat.S_ISDIR(self._stat(start, follow=True).st_mode):
             raise failure(errno.ENOTDIR)
         self.start = start
-        self._walker = Walker(self._root, tuple(encoded(start).split(b"/")))
+        self._make_walkers()
+
+    def speak(self, version: int) -> None:
+        """See :meth:`nacre.Filesystem.speak`."""
+        self.found = Attributes.of if version == VERSION_3 else Attributes.detailed
 
     @property
     def prompt(self) -> bool:
@@ -243,7 +273,7 @@ class LocalFilesystem(Filesystem):
         except BaseException:
             os.close(number)
             raise
-        return LocalFile(number, self.permitted)
+        return LocalFile(number, self.permitted, self.found)
 
     def _open(self, path: str, flags: int, mode: int, *, follow: bool) -> int:
         with self._walker.place(path, follow=follow) as place:
@@ -259,13 +289,11 @@ class LocalFilesystem(Filesystem):
         """See :meth:`nacre.Filesystem.stat`."""
         found = self._stat(path, follow=False)
         # Most files are no links: then one call is enough.
-        return Attributes.of(
-            self._stat(path, follow=True) if stat.S_ISLNK(found.st_mode) else found
-        )
+        return self.found(self._stat(path, follow=True) if stat.S_ISLNK(found.st_mode) else found)
 
     def lstat(self, path: str) -> Attributes:
         """See :meth:`nacre.Filesystem.lstat`."""
-        return Attributes.of(self._stat(path, follow=False))
+        return self.found(self._stat(path, follow=False))
 
     def _stat(self, path: str, *, follow: bool) -> os.stat_result:
         with self._walker.place(path, follow=follow) as place:
@@ -281,9 +309,8 @@ class LocalFilesystem(Filesystem):
                 self._truncate(place, attributes.size)
             if attributes.permissions is not None:
                 _chmod(place, attributes.permissions & self.permitted)
-            if attributes.atime is not None and attributes.mtime is not None:
-                times = attributes.atime, attributes.mtime
-                os.utime(place.name, times, dir_fd=where, follow_symlinks=False)
+            if (times := attributes.times_ns) is not None:
+                os.utime(place.name, ns=times, dir_fd=where, follow_symlinks=False)
             if attributes.uid is not None and attributes.gid is not None:
                 uid, gid = attributes.uid, attributes.gid
                 os.chown(place.name, uid, gid, dir_fd=where, follow_symlinks=False)
@@ -350,7 +377,7 @@ class LocalFilesystem(Filesystem):
 
     def realpath(self, path: str) -> str:
         """See :meth:`nacre.Filesystem.realpath`."""
-        return self._walker.real(path)
+        return self._resolver.real(path)
 
     def home(self, user: str) -> str:
         """See :meth:`nacre.Filesystem.home`."""
@@ -373,6 +400,14 @@ class LocalFilesystem(Filesystem):
         """See :meth:`nacre.Filesystem.names`."""
         users = tuple([self._user if uid == os.geteuid() else "" for uid in uids])
         return users, tuple([self._user if gid == os.getegid() else "" for gid in gids])
+
+    def numbers(
+        self, users: tuple[str, ...], groups: tuple[str, ...]
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """See :meth:`nacre.Filesystem.numbers`."""
+        if not self._user or any(name != self._user for name in users + groups):
+            raise failure(errno.EINVAL)
+        return (os.geteuid(),) * len(users), (os.getegid(),) * len(groups)
 
 
 class SystemFilesystem(LocalFilesystem):
@@ -405,6 +440,16 @@ class SystemFilesystem(LocalFilesystem):
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """See :meth:`nacre.Filesystem.names`."""
         return tuple(map(_user_name, uids)), tuple(map(_group_name, gids))
+
+    def numbers(
+        self, users: tuple[str, ...], groups: tuple[str, ...]
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """See :meth:`nacre.Filesystem.numbers`."""
+        try:
+            uids = tuple([pwd.getpwnam(name).pw_uid for name in users])
+            return uids, tuple([grp.getgrnam(name).gr_gid for name in groups])
+        except (KeyError, ValueError):
+            raise failure(errno.EINVAL) from None
 
 
 def _inside(root: str, home: str) -> str:

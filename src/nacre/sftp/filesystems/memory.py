@@ -19,6 +19,7 @@ from nacre.wire.codec import Buffer
 
 _LINKS = 40
 _BLOCK = 4096
+_U32_MAX = 0xFFFFFFFF
 
 
 @dataclass(slots=True, eq=False)
@@ -85,6 +86,12 @@ class MemoryFilesystem(Filesystem):
                 self.mkdir(made, Attributes())
         flags = OpenFlag.WRITE | OpenFlag.CREAT | OpenFlag.TRUNC
         self.open(path, flags, Attributes()).pwrite(content, 0)
+
+    def keep_to_real_paths(self) -> None:
+        """See :meth:`nacre.Filesystem.keep_to_real_paths`.
+
+        There is nothing to do: no method waits, so no other session comes in between.
+        """
 
     # --- walking ---
 
@@ -193,7 +200,10 @@ class MemoryFilesystem(Filesystem):
         if attributes.permissions is not None:
             node.mode = stat.S_IFMT(node.mode) | attributes.permissions & 0o7777
         if attributes.atime is not None and attributes.mtime is not None:
-            node.times = attributes.atime, attributes.mtime
+            # A session of version 3, which may share the files, has 32 bits for each.
+            given = attributes.atime, attributes.mtime
+            atime, mtime = [min(max(seconds, 0), _U32_MAX) for seconds in given]
+            node.times = atime, mtime
         if attributes.uid is not None and attributes.gid is not None:
             node.uid, node.gid = attributes.uid, attributes.gid
 

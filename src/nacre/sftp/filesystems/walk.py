@@ -48,9 +48,16 @@ def encoded(path: str) -> bytes:
 class Walker:
     """Finds places below ``root``, a descriptor; relative paths start from ``base``."""
 
-    def __init__(self, root: int, base: tuple[bytes, ...] = ()) -> None:
+    def __init__(
+        self, root: int, base: tuple[bytes, ...] = (), *, follows_links: bool = True
+    ) -> None:
+        """Walk below ``root``.
+
+        :param follows_links: if False, a link that would have to be followed fails with ELOOP.
+        """
         self._root = root
         self._base = base
+        self._links = _LINKS if follows_links else 0
 
     def place(self, path: str, *, follow: bool = False) -> WalkedPlace:
         """Find the place that ``path`` names; its last name need not exist.
@@ -73,7 +80,7 @@ class Walker:
             return self._walk(names, follow, numbered=True)
 
     def _walk(self, names: list[bytes], follow: bool, *, numbered: bool) -> WalkedPlace:
-        place = WalkedPlace(self._root, numbered)
+        place = WalkedPlace(self._root, numbered, self._links)
         try:
             place.go(names, follow)
         except BaseException:
@@ -104,10 +111,11 @@ class WalkedPlace:
 
     __slots__ = ("_links", "_numbered", "_root", "_steps", "above", "directory", "name")
 
-    def __init__(self, root: int, numbered: bool) -> None:
+    def __init__(self, root: int, numbered: bool, links: int = _LINKS) -> None:
         self._root = root
         self._numbered = numbered
-        self._links = self._steps = 0
+        self._links = links
+        self._steps = 0
         self.directory = root
         self.above: list[tuple[bytes, tuple[int, int]]] = []
         self.name = b"."
@@ -136,15 +144,14 @@ class WalkedPlace:
             if self._steps > _STEPS:
                 raise failure(errno.ELOOP)
             name = todo.pop()
-            self.name = b"."
             if name == b"..":
                 self._up()
             elif not todo and not follow:
                 self.name = name
             elif (target := self._enter(name, last=not todo)) is not None:
-                self._links += 1
-                if self._links > _LINKS:
+                if not self._links:
                     raise failure(errno.ELOOP)
+                self._links -= 1
                 if target.startswith(b"/"):
                     self._move(self._root)
                     self.above.clear()

@@ -1,4 +1,8 @@
-"""File attributes (draft-ietf-secsh-filexfer-02, section 5) and the lines of a listing."""
+"""File attributes, their form in version 3, and the lines of a listing.
+
+The form is that of draft-ietf-secsh-filexfer-02, section 5; that of later versions is in
+:mod:`nacre.sftp.protocol.details`.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,6 @@ _KNOWN = 0x8000000F
 _USUAL = 0x0000000F
 _U32 = struct.Struct(">I")
 _USUAL_FIELDS = struct.Struct(">QIIIII")
-_U32 = struct.Struct(">I")
 _USUAL_WHOLE = struct.Struct(">IQIIIII")
 # Plain numbers: combining IntFlags takes microseconds, and a listing has many attributes.
 _SIZE, _UIDGID, _PERMISSIONS, _ACMODTIME, _EXTENDED = map(int, AttributeFlag)
@@ -51,6 +54,56 @@ _LETTERS = {
 """Types of files, by the first letter of a line of ``ls -l``."""
 
 
+class FileDetails(NamedTuple):
+    """What versions 4 to 6 tell of a file in addition; what is not known is None. A tuple.
+
+    Parts of a second are in nanoseconds, 0 to 999,999,999, and follow the time of the same name.
+
+    :ivar owner: the owner's name, or the number as text where there is no name.
+    :ivar group: the group's name, in the same form.
+    :ivar allocation_size: bytes of storage (version 6).
+    :ivar birthtime: when the file was made, in seconds since 1970.
+    :ivar ctime: the last change of content or attributes, in seconds since 1970 (version 6).
+    :ivar acl: the access control list as it was sent (draft-ietf-secsh-filexfer-13, 7.8).
+    :ivar bits: flags such as hidden and read-only (version 5; 7.9).
+    :ivar bits_valid: those of them that mean something (version 6).
+    :ivar text_hint: whether the server takes the file for text (version 6; 7.10).
+    :ivar mime_type: the type of the content (version 6).
+    :ivar links: how many names the file has (version 6).
+    :ivar untranslated_name: the bytes of a name that the server could not translate (version 6).
+    """
+
+    owner: str | None = None
+    group: str | None = None
+    allocation_size: int | None = None
+    atime_ns: int | None = None
+    mtime_ns: int | None = None
+    birthtime: int | None = None
+    birthtime_ns: int | None = None
+    ctime: int | None = None
+    ctime_ns: int | None = None
+    acl: bytes | None = None
+    bits: int | None = None
+    bits_valid: int | None = None
+    text_hint: int | None = None
+    mime_type: str | None = None
+    links: int | None = None
+    untranslated_name: bytes | None = None
+
+    def __repr__(self) -> str:
+        known = {name: one for name, one in self._asdict().items() if one is not None}
+        return f"FileDetails({', '.join(f'{name}={one!r}' for name, one in known.items())})"
+
+
+NO_DETAILS = FileDetails()
+"""The details of every file in a session of version 3."""
+
+_SECOND = 1_000_000_000
+
+_EARLIEST, _LATEST = -62_000_000_000, 253_000_000_000
+"""Seconds since 1970 of the years 5 and 9987."""
+
+
 class _Fields(NamedTuple):
     size: int | None
     uid: int | None
@@ -59,6 +112,7 @@ class _Fields(NamedTuple):
     atime: int | None
     mtime: int | None
     extended: tuple[tuple[str, bytes], ...]
+    details: FileDetails
 
 
 class Attributes(_Fields):
@@ -72,6 +126,7 @@ class Attributes(_Fields):
     :ivar mtime: the last change, in seconds since 1970. Given alone it is the ``atime`` too,
         because version 3 has no flag for one of the two.
     :ivar extended: pairs of an extension's name and its bytes.
+    :ivar details: what versions 4 to 6 have in addition; version 3 ignores it.
     :raises ValueError: ``uid`` or ``gid`` is given without the other, or ``atime`` without
         ``mtime``.
     """
@@ -87,6 +142,7 @@ class Attributes(_Fields):
         atime: int | None = None,
         mtime: int | None = None,
         extended: tuple[tuple[str, bytes], ...] = (),
+        details: FileDetails = NO_DETAILS,
     ) -> Self:
         if (uid is None) != (gid is None):
             raise ValueError("uid and gid go together")
@@ -94,7 +150,7 @@ class Attributes(_Fields):
             atime = mtime
         elif mtime is None:
             raise ValueError("atime without mtime: give both, or mtime alone")
-        return super().__new__(cls, size, uid, gid, permissions, atime, mtime, extended)
+        return super().__new__(cls, size, uid, gid, permissions, atime, mtime, extended, details)
 
     @classmethod
     def of(cls, result: os.stat_result) -> Self:
@@ -102,8 +158,31 @@ class Attributes(_Fields):
         mode, _, _, _, uid, gid, size, atime, mtime, _ = result
         if not (0 <= atime <= _U32_MAX and 0 <= mtime <= _U32_MAX):
             atime, mtime = (min(max(seconds, 0), _U32_MAX) for seconds in (atime, mtime))
-        found = (size, uid & _U32_MAX, gid & _U32_MAX, mode, int(atime), int(mtime), ())
+        found = (size, uid & _U32_MAX, gid & _U32_MAX, mode, int(atime), int(mtime), (), NO_DETAILS)
         return tuple.__new__(cls, found)
+
+    @classmethod
+    def detailed(cls, result: os.stat_result) -> Self:
+        """Return what :meth:`of` does, with the details of the result and times of 64 bits."""
+        atime, atime_ns = _split(result.st_atime_ns)
+        mtime, mtime_ns = _split(result.st_mtime_ns)
+        ctime, ctime_ns = _split(result.st_ctime_ns)
+        details = FileDetails(
+            atime_ns=atime_ns,
+            mtime_ns=mtime_ns,
+            ctime=ctime,
+            ctime_ns=ctime_ns,
+            links=result.st_nlink & _U32_MAX,
+        )
+        return cls.of(result)._replace(atime=atime, mtime=mtime, details=details)
+
+    @property
+    def times_ns(self) -> tuple[int, int] | None:
+        """The times of access and change in nanoseconds; None where one of them is not known."""
+        if self.atime is None or self.mtime is None:
+            return None
+        atime_ns, mtime_ns = self.details.atime_ns or 0, self.details.mtime_ns or 0
+        return self.atime * _SECOND + atime_ns, self.mtime * _SECOND + mtime_ns
 
     @property
     def has_type(self) -> bool:
@@ -117,8 +196,7 @@ class Attributes(_Fields):
             ones of a new file.
         """
         bits = _NEW_MODES.get(kind, 0o644) if self.permissions is None else self.permissions
-        size, uid, gid, _, atime, mtime, extended = self
-        return Attributes(size, uid, gid, kind | stat.S_IMODE(bits), atime, mtime, extended)
+        return self._replace(permissions=kind | stat.S_IMODE(bits))
 
     @property
     def is_directory(self) -> bool:
@@ -141,7 +219,7 @@ class Attributes(_Fields):
         :raises ValueError: a number does not fit: 64 bits for the size, 32 for all others.
         """
         try:
-            if None in self or self.extended:
+            if None in self[:6] or self.extended:
                 return self._encode()
             return _USUAL_WHOLE.pack(_USUAL, *self[:6])
         except struct.error:
@@ -171,6 +249,16 @@ class Attributes(_Fields):
         return b"".join(parts)
 
 
+def dated(seconds: int) -> int:
+    """Return a time that a date can be made of: the one that was given, or the nearest."""
+    return min(max(seconds, _EARLIEST), _LATEST)
+
+
+def _split(nanoseconds: int) -> tuple[int, int]:
+    seconds, part = divmod(nanoseconds, _SECOND)
+    return dated(seconds), part
+
+
 def take_attributes(reader: WireReader, unknown: int = 0) -> Attributes:
     """Take an ATTRS structure off the front of ``reader``.
 
@@ -181,7 +269,7 @@ def take_attributes(reader: WireReader, unknown: int = 0) -> Attributes:
     """
     flags = reader.u32()
     if flags == _USUAL:
-        return tuple.__new__(Attributes, (*reader.unpack(_USUAL_FIELDS), ()))
+        return tuple.__new__(Attributes, (*reader.unpack(_USUAL_FIELDS), (), NO_DETAILS))
     size = uid = gid = permissions = atime = mtime = None
     if flags & _SIZE:
         size = reader.u64()
@@ -193,11 +281,15 @@ def take_attributes(reader: WireReader, unknown: int = 0) -> Attributes:
         atime, mtime = reader.u32(), reader.u32()
     if unknown:
         reader.fixed(unknown * (flags & ~_KNOWN).bit_count())
-    extended = _take_extended(reader) if flags & _EXTENDED else ()
+    extended = take_extended(reader) if flags & _EXTENDED else ()
     return Attributes(size, uid, gid, permissions, atime, mtime, extended)
 
 
-def _take_extended(reader: WireReader) -> tuple[tuple[str, bytes], ...]:
+def take_extended(reader: WireReader) -> tuple[tuple[str, bytes], ...]:
+    """Take the extended attributes of an ATTRS structure.
+
+    :raises MalformedMessage: one is truncated, or there are too many.
+    """
     count = reader.u32()
     if count > DEFAULT_SFTP_LIMITS.attribute_extensions:
         raise MalformedMessage(f"{count} extended attributes of one file")
@@ -309,7 +401,7 @@ def longname(
     :param user: the owner's name; None for the number.
     :param group: the group's name; None for the number.
     """
-    size, uid, gid, mode, _, mtime, _ = attributes
+    size, uid, gid, mode, _, mtime = attributes[:6]
     head = _head(mode or 0, links, user or uid, group or gid)
     changed = mtime or 0
     when = _when(changed, now - _HALF_A_YEAR <= changed <= now, zone)

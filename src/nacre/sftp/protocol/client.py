@@ -1,4 +1,4 @@
-"""The client's side of SFTP version 3.
+"""The client's side of SFTP.
 
 ::
 
@@ -30,6 +30,7 @@ from nacre.errors import (
     VersionError,
 )
 from nacre.limits import DEFAULT_SFTP_LIMITS, SFTPLimits
+from nacre.sftp.protocol.chosen import version
 from nacre.sftp.protocol.extensions import announced_as, take_pairs
 from nacre.sftp.protocol.framing import SFTPInbox, joined
 from nacre.sftp.protocol.messages import (
@@ -49,6 +50,7 @@ from nacre.sftp.protocol.messages import (
     Stat,
 )
 from nacre.sftp.protocol.status import FX, failure
+from nacre.sftp.protocol.versions import THIRD
 from nacre.wire.codec import Buffer, WireReader, string, text, u32
 from nacre.wire.text import safe
 
@@ -103,6 +105,7 @@ class HandleReused(SFTPError):
 class SFTPClientProtocol:
     """Encodes requests, and matches answers with them.
 
+    :ivar version: the version that was agreed on; 3 before VERSION.
     :ivar extensions: names and data of those the server announced; empty before VERSION.
     :ivar peer: the server's identification line; empty if unknown.
     :ivar reuses_handles: whether the server gave two open files one handle.
@@ -111,6 +114,9 @@ class SFTPClientProtocol:
     def __init__(self, limits: SFTPLimits = DEFAULT_SFTP_LIMITS, *, peer: str = "") -> None:
         """Begin a session: INIT is the first output."""
         self.peer = peer
+        self.version = THIRD
+        self._forms = THIRD.forms
+        self._asked = VERSION_3
         self.reuses_handles = False
         self._open: dict[bytes, OpenHandle] = {}
         self.extensions: Mapping[str, str] = MappingProxyType({})
@@ -122,6 +128,18 @@ class SFTPClientProtocol:
         self._first = b""
         self._ready = False
         self._ended = False
+
+    def propose(self, number: int) -> None:
+        """Ask for a version other than 3; the server chooses it or an earlier one.
+
+        :raises LocalProtocolError: INIT was sent already.
+        :raises ValueError: there is no such version, or none that is supported.
+        """
+        version(number)
+        if self._ready or not self._output:
+            raise LocalProtocolError("INIT was sent: a version can no longer be proposed")
+        self._asked = number
+        self._output = [string(bytes((FXP.INIT,)) + u32(number))]
 
     @property
     def ready(self) -> bool:
@@ -164,8 +182,9 @@ class SFTPClientProtocol:
         return self._limits.pending - len(self._pending) if self._ready else 0
 
     def offers(self, extension: str) -> bool:
-        """Return whether the server announced an extended request."""
-        return extension in self.extensions or announced_as(extension) in self.extensions
+        """Return whether the server announced an extended request, or the version includes it."""
+        known = extension in self.extensions or announced_as(extension) in self.extensions
+        return known or extension in self.version.native
 
     def data_to_send(self) -> list[Buffer]:
         """Return the output in pieces, and forget it; a WRITE's data is not copied."""
@@ -181,13 +200,14 @@ class SFTPClientProtocol:
         :raises LocalProtocolError: it is before VERSION or after the end; too many requests wait;
             the request is larger than a packet may be; or the server did not announce it.
         """
-        if request.EXTENSION and not self.offers(request.EXTENSION):
-            raise LocalProtocolError(f"the server does not offer {request.EXTENSION}")
-        body = (text(request.EXTENSION) if request.EXTENSION else b"") + request.encode()
+        form = self._forms[request.__class__]
+        if form.extension and not self.offers(form.extension):
+            raise LocalProtocolError(f"the server does not offer {form.extension}")
+        body = (text(form.extension) if form.extension else b"") + form.put(request)
         size = len(body)
         self._check_size(size)
         number = self._new_id(request)
-        self._output.append(_REQUEST.pack(5 + size, request.NUMBER, number) + body)
+        self._output.append(_REQUEST.pack(5 + size, form.number, number) + body)
         return number
 
     def send_read(self, handle: bytes, offset: int, length: int) -> int:
@@ -301,12 +321,15 @@ class SFTPClientProtocol:
             raise RemoteProtocolError(
                 "the server's first packet is not VERSION: it may not be an SFTP server"
             )
-        version = reader.u32()
-        if version != VERSION_3:
-            raise VersionError(f"the server speaks version {version} of SFTP, not 3")
+        chosen = reader.u32()
+        if not VERSION_3 <= chosen <= self._asked:
+            wanted = "3" if self._asked == VERSION_3 else f"3 to {self._asked}"
+            raise VersionError(f"the server speaks version {chosen} of SFTP, not {wanted}")
+        self.version = version(chosen)
+        self._forms = self.version.forms
         # A server whose list of extensions does not decode offers none.
         with suppress(MalformedMessage):
-            self.extensions = MappingProxyType(take_pairs(reader))
+            self.extensions = MappingProxyType(self.version.announced(take_pairs(reader)))
         self._ready = True
 
     def _accept(self, parts: list[memoryview]) -> tuple[int, Result]:
@@ -331,7 +354,7 @@ class SFTPClientProtocol:
                 return number, _status(packet[5:], request)
             if isinstance(request, int) or kind != request.ANSWER:
                 raise RemoteProtocolError(f"a packet of type {kind}")
-            result = request.decode_answer(WireReader(packet, 5))
+            result = self._forms[request.__class__].take_answer(WireReader(packet, 5))
             if kind == _HANDLE_NUMBER:
                 return number, self._opened(number, request, result)
             return number, result

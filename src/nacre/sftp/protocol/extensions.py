@@ -1,7 +1,8 @@
 """The extended requests, by their names.
 
 OpenSSH's are specified in its PROTOCOL document, section 4; ``copy-data``, ``home-directory`` and
-``check-file`` in draft-ietf-secsh-filexfer-extensions-00.
+``check-file`` in draft-ietf-secsh-filexfer-extensions-00; the last three here in
+draft-ietf-secsh-filexfer-13.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ from nacre.sftp.protocol.messages import (
     compiled,
 )
 from nacre.wire.codec import WireReader, text, u32
-from nacre.wire.message import U32, U64, Record, Rest, String, Text, record
+from nacre.wire.message import U32, U64, Bool, Record, Rest, String, Text, record
 
 EXTENSIONS: dict[str, type[SFTPRequest[Any]]] = {}
 """The extended requests of this implementation, by name."""
+
+LATER_EXTENSIONS: dict[str, type[SFTPRequest[Any]]] = {}
+"""Those that draft-ietf-secsh-filexfer-13 adds. Lists of allowed requests do not name them."""
 
 HASHES = ("sha256", "sha512", "sha384", "sha224")
 """The hash algorithms of ``check-file``. MD5 and SHA-1 are left out: they have collisions."""
@@ -47,7 +51,12 @@ OFFERED = {
 }
 """Names and data that a server announces in VERSION: a version, or algorithms (check-file)."""
 
-_ANNOUNCED_AS = {"check-file-handle": "check-file", "check-file-name": "check-file"}
+_ANNOUNCED_AS = {
+    "check-file-handle": "check-file",
+    "check-file-name": "check-file",
+    "version-select": "versions",
+    "filename-translation-control": "filename-charset",
+}
 
 
 def announced_as(name: str) -> str:
@@ -56,14 +65,16 @@ def announced_as(name: str) -> str:
 
 
 @dataclass_transform(frozen_default=True)
-def extension(name: str) -> Callable[[type[Q]], type[Q]]:
+def extension(
+    name: str, among: dict[str, type[SFTPRequest[Any]]] = EXTENSIONS
+) -> Callable[[type[Q]], type[Q]]:
     """Make a class the extended request ``name``."""
 
     def decorate(cls: type[Q]) -> type[Q]:
         made = compiled(cls)
         made.NUMBER = FXP.EXTENDED
         made.EXTENSION = name
-        EXTENSIONS[name] = made
+        among[name] = made
         return made
 
     return decorate
@@ -349,3 +360,25 @@ class CheckFile(CheckFileRequest):
     offset: U64
     length: U64
     block_size: U32
+
+
+@extension("version-select", LATER_EXTENSIONS)
+class VersionSelect(StatusRequest):
+    """Go on with another version, of those that the server announced (5.5)."""
+
+    version: Text
+
+
+@extension("text-seek", LATER_EXTENSIONS)
+class TextSeek(StatusRequest):
+    """Move to the beginning of a line, counted from 0, in a file opened as text (4.3, 5.3)."""
+
+    handle: FileHandle
+    line: U64
+
+
+@extension("filename-translation-control", LATER_EXTENSIONS)
+class FilenameTranslationControl(StatusRequest):
+    """Turn the translation of names to UTF-8 on or off (6.1)."""
+
+    translate: Bool

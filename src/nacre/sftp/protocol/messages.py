@@ -1,4 +1,7 @@
-"""The requests of SFTP version 3 (draft-ietf-secsh-filexfer-02), by their names there.
+"""The requests of SFTP, by their names in draft-ietf-secsh-filexfer-02, which is version 3.
+
+Their layout here is that of version 3. :mod:`nacre.sftp.protocol.later` has that of versions 4 to
+6; what their requests tell in addition is in fields that have no layout here.
 
 A request is a value, the same at both ends: a client sends it, a server carries it out. Its type
 names the type of its result: ``SFTPRequest[Attributes]`` is answered by attributes, or by a
@@ -36,11 +39,14 @@ from nacre.wire.codec import Buffer, WireReader
 from nacre.wire.message import U32, U64, Text
 
 VERSION_3 = 3
-"""The version of this implementation: servers and clients in use speak it."""
+"""The version that almost all servers and clients speak, and clients ask for by default."""
+
+LATEST_VERSION = 6
+"""The latest version (draft-ietf-secsh-filexfer-13)."""
 
 
 class FXP(IntEnum):
-    """Packet types (section 3)."""
+    """Packet types (section 3); LINK, BLOCK and UNBLOCK are of version 6."""
 
     INIT = 1
     VERSION = 2
@@ -62,6 +68,9 @@ class FXP(IntEnum):
     RENAME = 18
     READLINK = 19
     SYMLINK = 20
+    LINK = 21
+    BLOCK = 22
+    UNBLOCK = 23
     STATUS = 101
     HANDLE = 102
     DATA = 103
@@ -112,6 +121,7 @@ _KINDS: dict[str, tuple[Put, Take]] = {
     "u64": (codec.u64, WireReader.u64),
     "string": (codec.string, WireReader.string),
     "text": (codec.text, WireReader.text),
+    "boolean": (codec.boolean, WireReader.boolean),
     "attributes": (Attributes.encode, take_attributes),
 }
 
@@ -226,7 +236,11 @@ def compiled(cls: type[Q]) -> type[Q]:
     """Make ``cls`` a value, and derive its layout from its annotations."""
     made = value(cls)
     hints = get_type_hints(made, include_extras=True)
-    kinds = {name: hints[name].__metadata__ for name in made.__match_args__}  # type: ignore[attr-defined]
+    kinds = {
+        name: hints[name].__metadata__
+        for name in made.__match_args__  # type: ignore[attr-defined]
+        if hasattr(hints[name], "__metadata__")
+    }
     made._LAYOUT = tuple((name, *_KINDS[kind[0]]) for name, kind in kinds.items())
     made.HANDLES = tuple((name, kind[1]) for name, kind in kinds.items() if len(kind) > 1)
     return made
@@ -251,11 +265,15 @@ REQUESTS: dict[int, type[SFTPRequest[Any]]] = {}
 
 @request(FXP.OPEN)
 class Open(HandleRequest):
-    """Open a file, or create it with ``attributes``."""
+    """Open a file, or create it with ``attributes``.
+
+    ``options`` are flags of versions 4 to 6 that version 3 has no word for.
+    """
 
     path: Text
     flags: U32
     attributes: Attrs = Attributes()
+    options: int = 0
 
 
 @request(FXP.CLOSE)
@@ -380,9 +398,13 @@ class RmDir(StatusRequest):
 
 @request(FXP.REALPATH)
 class RealPath(PathRequest):
-    """Ask for the absolute path of ``path``."""
+    """Ask for the absolute path of ``path``.
+
+    ``check`` is the control byte of version 6: whether the file must exist; 0 without one.
+    """
 
     path: Text
+    check: int = 0
 
 
 @request(FXP.STAT)

@@ -1,4 +1,4 @@
-"""The server's side of SFTP version 3: packets to calls, answers to packets.
+"""The server's side of SFTP: packets to calls, answers to packets.
 
 ::
 
@@ -21,8 +21,7 @@ session; the caller then closes the ``files``.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -34,19 +33,19 @@ from nacre.errors import (
 )
 from nacre.limits import DEFAULT_SFTP_LIMITS, SFTPLimits
 from nacre.sftp.protocol.attributes import Attributes, Entry
+from nacre.sftp.protocol.chosen import version
 from nacre.sftp.protocol.extensions import (
-    EXTENSIONS,
     OFFERED,
     CheckFile,
     LimitsRequest,
     ServerLimits,
+    VersionSelect,
     announced_as,
-    encode_pairs,
 )
 from nacre.sftp.protocol.framing import SFTPInbox, joined
 from nacre.sftp.protocol.messages import (
     FXP,
-    REQUESTS,
+    LATEST_VERSION,
     VERSION_3,
     AttributesRequest,
     Close,
@@ -63,6 +62,8 @@ from nacre.sftp.protocol.messages import (
 )
 from nacre.sftp.protocol.status import FX, status_of
 from nacre.sftp.protocol.symlinks import LINK_FIRST_CLIENTS, link_first
+from nacre.sftp.protocol.versions import THIRD, Version
+from nacre.value import value
 from nacre.wire.codec import Buffer, WireReader, string, text, u32, u64
 from nacre.wire.message import Record
 from nacre.wire.text import safe
@@ -82,6 +83,8 @@ _NAMES = {int(kind): kind.name for kind in FXP}
 _UNSUPPORTED = (FX.OP_UNSUPPORTED, "Operation not supported")
 _DENIED = (FX.PERMISSION_DENIED, "Permission denied")
 
+NO_ATTRIBUTES = Attributes()
+
 NOTHING_DENIED: Mapping[type[SFTPRequest[Any]], str] = {}
 """What a session without restrictions may not request."""
 
@@ -92,7 +95,7 @@ DATA_ROOM = _DATA_HEAD.size
 """Bytes of a DATA packet before its data."""
 
 
-@dataclass(slots=True)
+@value(frozen=False)
 class Call:
     """A request that waits for its answer.
 
@@ -121,16 +124,31 @@ class Refusal(NamedTuple):
     status: int = FX.FAILURE
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Open:
     kind: str
     file: object
+
+
+class _Terms(NamedTuple):
+    """What a session may do whichever version it speaks.
+
+    :ivar spoken: the versions that may be chosen, by what ``version-select`` calls them.
+    :ivar link_first: whether the client's SYMLINK of version 3 has the link first.
+    """
+
+    extensions: Mapping[str, str]
+    denied: Mapping[type[SFTPRequest[Any]], str]
+    spoken: Mapping[str, int]
+    agreed: Callable[[Version], None]
+    link_first: bool
 
 
 class SFTPServerProtocol:
     """Turns a client's packets into calls, and answers into packets.
 
     :ivar refusals: requests that were refused since :meth:`take_refusals` was called.
+    :ivar version: the version that was agreed on; 3 before INIT.
     """
 
     def __init__(
@@ -140,19 +158,24 @@ class SFTPServerProtocol:
         denied: Mapping[type[SFTPRequest[Any]], str] = NOTHING_DENIED,
         limits: SFTPLimits = DEFAULT_SFTP_LIMITS,
         peer: str = "",
+        highest: int = LATEST_VERSION,
+        agreed: Callable[[Version], None] = lambda version: None,
     ) -> None:
         """Serve one session.
 
-        :param extensions: those VERSION announces; any other is answered by OP_UNSUPPORTED.
+        :param extensions: those VERSION announces; any other is answered by OP_UNSUPPORTED. Later
+            versions than 3 announce more.
         :param denied: requests that are answered by PERMISSION_DENIED, each with the reason that
             :class:`Refusal` gets. VERSION does not announce those that are extensions.
-        :param peer: the client's identification line: the order of SYMLINK's paths depends on it.
+        :param peer: the client's identification line: in version 3 the order of SYMLINK's paths
+            depends on it.
+        :param highest: the version to agree on with clients that ask for it or a later one.
+        :param agreed: called with the version when INIT or ``version-select`` has chosen it.
         """
-        self._requests = dict(REQUESTS)
-        if link_first(peer, LINK_FIRST_CLIENTS):
-            self._requests[FXP.SYMLINK] = DraftSymLink
-        self._extensions = dict(extensions)
-        self._denied = denied
+        spoken = {str(number): number for number in range(VERSION_3, highest + 1)}
+        swapped = link_first(peer, LINK_FIRST_CLIENTS)
+        self._terms = _Terms(extensions, denied, spoken, agreed, swapped)
+        self._use(THIRD)
         self._limits = limits
         self._inbox = SFTPInbox(limits.packet)
         self._output: list[Buffer] = []
@@ -282,28 +305,62 @@ class SFTPServerProtocol:
         """
         name = reader.text() if kind == _EXTENDED_NUMBER else ""
         if not name:
-            known = self._requests.get(kind)
+            take = self._requests.get(kind)
         else:
-            known = EXTENSIONS.get(name) if announced_as(name) in self._extensions else None
-        if known is None:
+            take = (
+                self.version.extensions.get(name)
+                if announced_as(name) in self._extensions
+                else None
+            )
+        if take is None:
             refused = safe(name, 64) or _name_of(kind)
             self._refuse(number, refused, "it is not offered", *_UNSUPPORTED)
             return None
-        return known.decode(reader)
+        return take(reader)
 
     def _accept_init(self, packet: memoryview) -> None:
         reader = WireReader(packet)
         if reader.u8() != FXP.INIT:
             raise RemoteProtocolError("the client's first packet is not INIT")
         # Extensions that the client names are not looked at, as in OpenSSH's server.
-        version = reader.u32()
-        if version < VERSION_3:
-            raise VersionError(f"the client speaks version {version} of SFTP, not 3")
+        asked = reader.u32()
+        if asked < VERSION_3:
+            raise VersionError(f"the client speaks version {asked} of SFTP, not 3")
+        self._choose(version(min(asked, max(self._terms.spoken.values()))))
         hidden = {announced_as(kind.EXTENSION) for kind in self._denied}
         offered = {name: data for name, data in self._extensions.items() if name not in hidden}
-        body = bytes((FXP.VERSION,)) + u32(VERSION_3) + encode_pairs(offered)
-        self._output.append(string(body))
+        body = u32(self.version.number) + self.version.announcement(offered)
+        self._output.append(string(bytes((FXP.VERSION,)) + body))
         self._ready = True
+
+    def _choose(self, chosen: Version) -> None:
+        self._use(chosen)
+        self._terms.agreed(chosen)
+
+    def _use(self, chosen: Version) -> None:
+        """Take requests and give answers in the form of a version from now on."""
+        terms = self._terms
+        self.version = chosen
+        self._requests = dict(chosen.requests)
+        if chosen is THIRD and terms.link_first:
+            self._requests[FXP.SYMLINK] = DraftSymLink.decode
+        self._extensions = {**terms.extensions, **chosen.offered}
+        if len(terms.spoken) > 1:
+            self._extensions["versions"] = ",".join(terms.spoken)
+        denied = terms.denied
+        implied = {kind: denied[other] for kind, other in chosen.implied.items() if other in denied}
+        self._denied = {**implied, **denied}
+
+    def _select(self, number: int, wanted: str) -> None:
+        """Answer ``version-select``, and use the version (draft-ietf-secsh-filexfer-13, 5.5)."""
+        found = self._terms.spoken.get(wanted)
+        if found is None or self._calls or self._last_handle:
+            raise RemoteProtocolError(
+                f"the client selects version '{safe(wanted, 64)}', which is not on the list, or "
+                "does so after other requests"
+            )
+        self._status(number, FX.OK, "Success")
+        self._choose(version(found))
 
     def _read(self, packet: memoryview, reader: WireReader) -> Read:
         handle = reader.string()
@@ -320,19 +377,26 @@ class SFTPServerProtocol:
         files = self._behind(request) if request.HANDLES else ()
         if files is None:
             name = request.EXTENSION or _name_of(request.NUMBER)
-            self._refuse(number, name, "no such handle is open", FX.FAILURE, "Invalid handle")
+            code = self.version.invalid_handle
+            self._refuse(number, name, "no such handle is open", code, "Invalid handle")
             return None
         if isinstance(request, HandleRequest):
             if len(self._handles) + self._opening >= self._limits.handles:
-                name, status = _name_of(request.NUMBER), status_of(OSError(errno.EMFILE, ""))
+                name, status = (
+                    _name_of(request.NUMBER),
+                    status_of(OSError(errno.EMFILE, ""), self.version.codes),
+                )
                 self._refuse(number, name, "too many files of this session are open", *status)
                 return None
             self._opening += 1
         elif isinstance(request, Close):
             # The handle is unknown from here on: no later request reaches a file being closed.
             del self._handles[request.handle]
-        elif isinstance(request, LimitsRequest):
-            self._reply(number, self._own_limits().encode())
+        elif isinstance(request, (LimitsRequest, VersionSelect)):
+            if isinstance(request, VersionSelect):
+                self._select(number, request.version)
+            else:
+                self._reply(number, self._own_limits().encode())
             return None
         self._calls[number] = request
         self._pending_bytes += _cost(request)
@@ -362,7 +426,7 @@ class SFTPServerProtocol:
     def send_error(self, number: int, error: OSError) -> None:
         """Answer that a request failed; code and text are derived from ``error.errno``."""
         self._finish(number, SFTPRequest)
-        self._status(number, *status_of(error))
+        self._status(number, *status_of(error, self.version.codes))
 
     def send_eof(self, number: int) -> None:
         """Answer a READ or READDIR at the end of the file or directory."""
@@ -423,9 +487,9 @@ class SFTPServerProtocol:
         """
         self._finish(number, ReadDir)
         parts: list[bytes] = []
-        room = self._limits.read
+        room, put = self._limits.read, self.version.put_entry
         for entry in entries:
-            encoded = entry.encode()
+            encoded = put(entry)
             room -= len(encoded)
             if room < 0:
                 break
@@ -436,16 +500,20 @@ class SFTPServerProtocol:
             self._status(number, FX.EOF, "End of file")
         return len(parts)
 
-    def send_path(self, number: int, path: str) -> None:
-        """Answer a REALPATH, READLINK, ``expand-path`` or ``home-directory``."""
+    def send_path(self, number: int, path: str, attributes: Attributes = NO_ATTRIBUTES) -> None:
+        """Answer a REALPATH, READLINK, ``expand-path`` or ``home-directory``.
+
+        :param attributes: those of the file, where REALPATH asks for them.
+        """
         self._finish(number, PathRequest)
-        self._packet(FXP.NAME, number, u32(1) + Entry(path, path).encode())
+        entry = Entry(path, path, attributes)
+        self._packet(FXP.NAME, number, u32(1) + self.version.put_entry(entry))
 
     def send_attributes(self, number: int, attributes: Attributes) -> None:
         """Answer a STAT, LSTAT or FSTAT."""
         self._waiting(number, AttributesRequest)
         del self._calls[number]  # all that _finish does for this type
-        self._packet(_ATTRS_NUMBER, number, attributes.encode())
+        self._packet(_ATTRS_NUMBER, number, self.version.put_attributes(attributes))
 
     def send_reply(self, number: int, reply: Record) -> None:
         """Answer an extended request whose answer is an EXTENDED_REPLY."""

@@ -1,13 +1,15 @@
 """The codes and texts of SSH_FXP_STATUS, from and to Python's exceptions.
 
 A server reports a failure by code and by text, because version 3 has eight codes for all of errno:
-a full disk, an existing name and a directory that is not empty are all SSH_FX_FAILURE. The texts
-are those of the C library, so one table serves both directions.
+a full disk, an existing name and a directory that is not empty are all SSH_FX_FAILURE. Later
+versions have more codes (:data:`LATER_CODES`). The texts are those of the C library, so one table
+serves both directions.
 """
 
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from enum import IntEnum
 
 from nacre.errors import (
@@ -22,7 +24,8 @@ from nacre.wire.text import safe
 
 
 class FX(IntEnum):
-    """SSH_FX codes of version 3 (draft-ietf-secsh-filexfer-02 section 7)."""
+    """SSH_FX codes (draft-ietf-secsh-filexfer-13, 9.1): version 3 ends with OP_UNSUPPORTED, 4 with
+    NO_MEDIA, 5 with LOCK_CONFLICT."""
 
     OK = 0
     EOF = 1
@@ -33,6 +36,29 @@ class FX(IntEnum):
     NO_CONNECTION = 6
     CONNECTION_LOST = 7
     OP_UNSUPPORTED = 8
+    INVALID_HANDLE = 9
+    NO_SUCH_PATH = 10
+    FILE_ALREADY_EXISTS = 11
+    WRITE_PROTECT = 12
+    NO_MEDIA = 13
+    NO_SPACE_ON_FILESYSTEM = 14
+    QUOTA_EXCEEDED = 15
+    UNKNOWN_PRINCIPAL = 16
+    LOCK_CONFLICT = 17
+    DIR_NOT_EMPTY = 18
+    NOT_A_DIRECTORY = 19
+    INVALID_FILENAME = 20
+    LINK_LOOP = 21
+    CANNOT_DELETE = 22
+    INVALID_PARAMETER = 23
+    FILE_IS_A_DIRECTORY = 24
+    BYTE_RANGE_LOCK_CONFLICT = 25
+    BYTE_RANGE_LOCK_REFUSED = 26
+    DELETE_PENDING = 27
+    FILE_CORRUPT = 28
+    OWNER_INVALID = 29
+    GROUP_INVALID = 30
+    NO_MATCHING_BYTE_RANGE_LOCK = 31
 
 
 _TEXTS = {
@@ -67,7 +93,7 @@ _TEXTS = {
 }
 _ERRNOS = {shown.casefold(): number for number, shown in _TEXTS.items()}
 
-_CODES = {
+CODES: Mapping[int, int] = {
     errno.ENOENT: FX.NO_SUCH_FILE,
     errno.ENOTDIR: FX.NO_SUCH_FILE,
     errno.ELOOP: FX.NO_SUCH_FILE,
@@ -79,9 +105,25 @@ _CODES = {
     errno.ENAMETOOLONG: FX.BAD_MESSAGE,
     errno.EINVAL: FX.BAD_MESSAGE,
 }
-"""The codes that OpenSSH's server uses, so that its clients print the same for both servers."""
+"""The codes of version 3 that OpenSSH's server uses, so that its clients print the same for both
+servers."""
 
-_ERRNO_OF_CODE = {
+LATER_CODES: Mapping[int, int] = {
+    errno.EEXIST: FX.FILE_ALREADY_EXISTS,
+    errno.EROFS: FX.WRITE_PROTECT,
+    errno.ENOSPC: FX.NO_SPACE_ON_FILESYSTEM,
+    errno.EDQUOT: FX.QUOTA_EXCEEDED,
+    errno.ENOTEMPTY: FX.DIR_NOT_EMPTY,
+    errno.ENOTDIR: FX.NOT_A_DIRECTORY,
+    errno.ENAMETOOLONG: FX.INVALID_FILENAME,
+    errno.ELOOP: FX.LINK_LOOP,
+    errno.EINVAL: FX.INVALID_PARAMETER,
+    errno.EISDIR: FX.FILE_IS_A_DIRECTORY,
+    errno.ENODATA: FX.EOF,
+}
+"""Codes of later versions, in place of those of :data:`CODES` where the version has them."""
+
+_ERRNO_OF_CODE: Mapping[int, int] = {
     FX.NO_SUCH_FILE: errno.ENOENT,
     FX.PERMISSION_DENIED: errno.EACCES,
     FX.FAILURE: errno.EIO,
@@ -89,18 +131,28 @@ _ERRNO_OF_CODE = {
     FX.NO_CONNECTION: errno.ENOTCONN,
     FX.CONNECTION_LOST: errno.ECONNRESET,
     FX.OP_UNSUPPORTED: errno.EOPNOTSUPP,
-    # Codes of later versions (draft-ietf-secsh-filexfer-13 section 9.1) that some servers send.
-    9: errno.EBADF,
-    10: errno.ENOENT,
-    11: errno.EEXIST,
-    12: errno.EROFS,
-    14: errno.ENOSPC,
-    15: errno.EDQUOT,
-    18: errno.ENOTEMPTY,
-    19: errno.ENOTDIR,
-    20: errno.EINVAL,
-    21: errno.ELOOP,
-    24: errno.EISDIR,
+    # Codes of later versions, which some servers send in version 3 too.
+    FX.INVALID_HANDLE: errno.EBADF,
+    FX.NO_SUCH_PATH: errno.ENOENT,
+    FX.FILE_ALREADY_EXISTS: errno.EEXIST,
+    FX.WRITE_PROTECT: errno.EROFS,
+    FX.NO_MEDIA: errno.ENODEV,
+    FX.NO_SPACE_ON_FILESYSTEM: errno.ENOSPC,
+    FX.QUOTA_EXCEEDED: errno.EDQUOT,
+    FX.UNKNOWN_PRINCIPAL: errno.EINVAL,
+    FX.LOCK_CONFLICT: errno.EBUSY,
+    FX.DIR_NOT_EMPTY: errno.ENOTEMPTY,
+    FX.NOT_A_DIRECTORY: errno.ENOTDIR,
+    FX.INVALID_FILENAME: errno.EINVAL,
+    FX.LINK_LOOP: errno.ELOOP,
+    FX.CANNOT_DELETE: errno.EPERM,
+    FX.INVALID_PARAMETER: errno.EINVAL,
+    FX.FILE_IS_A_DIRECTORY: errno.EISDIR,
+    FX.BYTE_RANGE_LOCK_CONFLICT: errno.EBUSY,
+    FX.BYTE_RANGE_LOCK_REFUSED: errno.EBUSY,
+    FX.DELETE_PENDING: errno.EBUSY,
+    FX.OWNER_INVALID: errno.EINVAL,
+    FX.GROUP_INVALID: errno.EINVAL,
 }
 
 _CLASSES: dict[int, type[SFTPError]] = {
@@ -113,13 +165,37 @@ _CLASSES: dict[int, type[SFTPError]] = {
 }
 
 
-def status_of(error: OSError) -> tuple[int, str]:
+class ToldError(OSError):
+    """A failure whose text the client gets, too: it has none of the server's own paths in it."""
+
+
+_NUMBERS: dict[type[OSError], int] = {
+    FileNotFoundError: errno.ENOENT,
+    FileExistsError: errno.EEXIST,
+    PermissionError: errno.EACCES,
+    NotADirectoryError: errno.ENOTDIR,
+    IsADirectoryError: errno.EISDIR,
+    TimeoutError: errno.ETIMEDOUT,
+}
+
+
+def numbered(error: OSError) -> OSError:
+    """Return a failure with an ``errno``; derive it from the type where only a text was given."""
+    if error.errno is not None:
+        return error
+    return OSError(_NUMBERS.get(type(error), errno.EIO), str(error))
+
+
+def status_of(error: OSError, codes: Mapping[int, int] = CODES) -> tuple[int, str]:
     """Return the code and the text with which a server reports ``error``.
 
+    :param codes: those of the session's version, by ``errno``.
     The text never contains a path: the client must not learn the server's own paths.
     """
     number = error.errno or 0
-    code = _CODES.get(number, FX.FAILURE)
+    code = codes.get(number, FX.FAILURE)
+    if isinstance(error, ToldError):
+        return code, safe(error.strerror or "", 256)
     return code, _TEXTS.get(number, "Failure")
 
 

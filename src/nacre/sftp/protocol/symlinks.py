@@ -5,6 +5,8 @@ the target first, and most others follow it. Some keep to the draft, unless the 
 identification line names OpenSSH, which nacre's does not. Nothing in SFTP tells them apart: in the
 wrong order a link is made under the name of its target, without an error. So the identification
 line decides.
+
+In versions 4 and 5 the draft's order is the rule, and few have another one. Version 6 has LINK.
 """
 
 from __future__ import annotations
@@ -20,6 +22,11 @@ LINK_FIRST_SERVERS: Mapping[str, str] = {
     "Twisted_": "Twisted Conch takes the draft's order from everybody",
 }
 """How the software of servers that expect the link first is named, and why they do."""
+
+TARGET_FIRST_SERVERS: Mapping[str, str] = {
+    "mod_sftp": "ProFTPD takes the target first in versions 4 and 5 too",
+}
+"""How the software of servers is named that expect the target first in versions 4 and 5."""
 
 LINK_FIRST_CLIENTS: Mapping[str, str] = {
     "AsyncSSH_": "sends the target first only to servers that name OpenSSH",
@@ -42,11 +49,13 @@ def link_first(identification: str, software: Mapping[str, str]) -> bool:
     return name.startswith(tuple(software))
 
 
-def symlink(target: str, link: str, server: str) -> SFTPRequest[None]:
+def symlink(target: str, link: str, server: str, *, as_drafted: bool) -> SFTPRequest[None]:
     """Return the request to make ``link``, which points to ``target``.
 
     :param server: the server's identification line.
+    :param as_drafted: whether the draft's order is the rule in the session's version.
     """
-    if link_first(server, LINK_FIRST_SERVERS):
+    exceptions = TARGET_FIRST_SERVERS if as_drafted else LINK_FIRST_SERVERS
+    if link_first(server, exceptions) != as_drafted:
         return DraftSymLink(link, target)
     return SymLink(target, link)

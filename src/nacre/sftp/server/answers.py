@@ -10,15 +10,19 @@ most :data:`BUFFERS` blocks of a session are lent: further READs wait for one to
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from nacre.limits import KIB
 from nacre.sftp.protocol.server import DATA_ROOM, Call, SFTPServerProtocol
-from nacre.sftp.server.calls import answer, internal, numbered
+from nacre.sftp.protocol.status import numbered
+from nacre.sftp.server.calls import answer, internal
 from nacre.sftp.server.journal import Journal
+from nacre.sftp.server.receipts import UNKEPT
 from nacre.sftp.server.rows import answer_row
 from nacre.wire.blocks import SHARED_BLOCKS, Block
 from nacre.wire.codec import Buffer
@@ -39,18 +43,29 @@ class Answers:
     """Turns the outcomes of calls into output, and keeps it until the line takes it.
 
     :ivar queue: the output, in order.
-    :ivar unsent: answers given since the queue was last empty.
+    :ivar unsent: answers given since the queue was last empty, and those that are held.
+    :ivar held: answers that wait until the journal's record of their call is kept.
     :ivar journal: records the calls, or None.
     :ivar lent: blocks that are being filled or sent.
     """
 
-    def __init__(self, server: SFTPServerProtocol, journal: Journal | None = None) -> None:
-        """Answer the calls of ``server``, and record them in ``journal``."""
+    def __init__(
+        self,
+        server: SFTPServerProtocol,
+        journal: Journal | None = None,
+        released: Callable[[], object] = int,
+    ) -> None:
+        """Answer the calls of ``server``, and record them in ``journal``.
+
+        :param released: called when an answer that was held has been given.
+        """
         self._server = server
         self.journal = journal
         self.queue: deque[Buffer] = deque()
         self.unsent = 0
         self.lent = 0
+        self.held = 0
+        self._released = released
 
     def give(
         self, calls: list[Call], buffer: bytearray | None, value: Any, error: Exception | None
@@ -69,7 +84,7 @@ class Answers:
             self.unsent += len(calls)
             answer_row(self._server, calls, memoryview(buffer), value)
             if self.journal is not None and self.journal.detailed:
-                self.journal.read(calls[0].files[0], value)
+                self.journal.read_row(calls, memoryview(buffer), value)
             if not value:
                 self.release(buffer)
             return
@@ -85,9 +100,20 @@ class Answers:
         if problem is not None and isinstance(problem.__cause__, Exception):
             _logger.error("a filesystem failed", exc_info=problem.__cause__)
         if self.journal is not None and (problem is not None or self.journal.detailed):
-            self.journal.done(call, value, problem)
+            receipt = self.journal.done(call, value, problem)
+            if receipt is not None:
+                self.held += 1
+                self.unsent += 1
+                receipt.then(partial(self._release, call, value))
+                return
         self.unsent += 1
         answer(self._server, call, value, problem)
+
+    def _release(self, call: Call, value: Any, unkept: str) -> None:
+        """Answer a call that has succeeded, when it is known whether the record of it is kept."""
+        self.held -= 1
+        answer(self._server, call, value, OSError(errno.EIO, UNKEPT) if unkept else None)
+        self._released()
 
     # --- memory for what is read ---
 
@@ -142,4 +168,4 @@ class Answers:
         if type(piece) is memoryview:
             self._forget(piece)
         if not self.queue:
-            self.unsent = 0
+            self.unsent = self.held

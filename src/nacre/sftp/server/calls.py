@@ -1,15 +1,16 @@
 """What each call of an SFTP server does with a filesystem, and how its outcome is answered.
 
 An operation takes the filesystem, the request and what the request's handles refer to, and returns
-the value of the answer. :data:`_OPERATIONS` has one for each request; :data:`PLAIN` those that are
-a single call of the filesystem.
+the value of the answer. :class:`Operations` has one for each request; those in ``plain`` are a
+single call of the filesystem. :data:`BASIC` is for version 3; :mod:`nacre.sftp.server.later` has
+what later versions do in addition.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from nacre.aio.maybe import Maybe, settled
@@ -19,7 +20,9 @@ from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.messages import FXP, OpenFlag
 from nacre.sftp.protocol.server import Call, SFTPServerProtocol
+from nacre.sftp.protocol.status import numbered
 from nacre.sftp.server.opened import OpenedDirectory, OpenedFile, carried_out, pread
+from nacre.value import value
 from nacre.wire.blocks import BLOCK
 from nacre.wire.codec import Buffer
 
@@ -35,30 +38,61 @@ Operation: TypeAlias = Callable[[Filesystem, Any, tuple[Any, ...]], Coroutine[An
 """Takes the filesystem, the request, and what its handles refer to."""
 
 
-async def perform(filesystem: Filesystem, call: Call) -> Any:
+Method: TypeAlias = Callable[[Filesystem, Any], Maybe[Any]]
+"""Takes the filesystem and the request, and makes one call."""
+
+
+@value
+class Operations:
+    """What a session does for each kind of request.
+
+    :ivar plain: the operations that are one call of the filesystem.
+    :ivar others: those with files that are open.
+    :ivar opening: those that open a file themselves; meanwhile it is among the files of the call.
+    :ivar looks: the requests that change nothing; all others are refused on a read-only filesystem.
+    :ivar before: called before each call, or None; it may raise OSError.
+    """
+
+    plain: Mapping[type[Any], Method]
+    others: Mapping[type[Any], Operation]
+    opening: Mapping[type[Any], Callable[[Filesystem, Call], Coroutine[Any, Any, Any]]]
+    looks: frozenset[type[Any]]
+    before: Callable[[Call], None] | None = None
+
+
+async def perform(filesystem: Filesystem, call: Call, operations: Operations) -> Any:
     """Do what a call asks for, and return the value of the answer.
 
     :raises OSError: it failed.
     """
-    _check_change(filesystem, call.request)
-    return await _OPERATIONS[type(call.request)](filesystem, call.request, call.files)
+    _admit(filesystem, call, operations)
+    kind = type(call.request)
+    if (method := operations.plain.get(kind)) is not None:
+        return await settled(method(filesystem, call.request))
+    if (operation := operations.others.get(kind)) is not None:
+        return await operation(filesystem, call.request, call.files)
+    return await operations.opening[kind](filesystem, call)
 
 
-def _check_change(filesystem: Filesystem, request: Any) -> None:
-    if filesystem.read_only and _changes(request):
+def _admit(filesystem: Filesystem, call: Call, operations: Operations) -> None:
+    if operations.before is not None:
+        operations.before(call)
+    if filesystem.read_only and _changes(call.request, operations):
         raise OSError(errno.EROFS, "the filesystem is read-only")
 
 
-def _changes(request: Any) -> bool:
+def _changes(request: Any, operations: Operations) -> bool:
     if isinstance(request, msg.Open):
         return bool(request.flags & _WRITING)
-    return type(request) not in LOOKS
+    return type(request) not in operations.looks
 
 
-async def outcome_of(filesystem: Filesystem, call: Call) -> tuple[Any, OSError | None]:
+async def outcome_of(
+    filesystem: Filesystem, call: Call, operations: Operations
+) -> tuple[Any, OSError | None]:
     """Return the value of the answer, or the failure: EIO for any exception but OSError."""
     try:
-        return await perform(filesystem, call), None
+        return await perform(filesystem, call, operations), None
     except OSError as error:
         return None, numbered(error)
     except Exception as error:
@@ -66,41 +100,26 @@ async def outcome_of(filesystem: Filesystem, call: Call) -> tuple[Any, OSError |
 
 
 async def outcomes_of(
-    filesystem: Filesystem, calls: Sequence[Call]
+    filesystem: Filesystem, calls: Sequence[Call], operations: Operations
 ) -> list[tuple[Any, OSError | None]]:
     """Return what :func:`outcome_of` does for each of several calls, done in their order."""
-    return [await outcome_of(filesystem, call) for call in calls]
+    return [await outcome_of(filesystem, call, operations) for call in calls]
 
 
-def outcome_now(filesystem: Filesystem, call: Call) -> tuple[Any, OSError | None]:
+def outcome_now(
+    filesystem: Filesystem, call: Call, operations: Operations
+) -> tuple[Any, OSError | None]:
     """Return what :func:`outcome_of` does, over a filesystem whose methods are plain functions."""
-    if (method := PLAIN.get(type(call.request))) is None:
-        return carried_out(outcome_of(filesystem, call))
+    if (method := operations.plain.get(type(call.request))) is None:
+        return carried_out(outcome_of(filesystem, call, operations))
     try:
-        _check_change(filesystem, call.request)
+        _admit(filesystem, call, operations)
         value = method(filesystem, call.request)
         return carried_out(settled(value)) if hasattr(value, "__await__") else value, None
     except OSError as error:
         return None, numbered(error)
     except Exception as error:
         return None, internal(error)
-
-
-_NUMBERS: dict[type[OSError], int] = {
-    FileNotFoundError: errno.ENOENT,
-    FileExistsError: errno.EEXIST,
-    PermissionError: errno.EACCES,
-    NotADirectoryError: errno.ENOTDIR,
-    IsADirectoryError: errno.EISDIR,
-    TimeoutError: errno.ETIMEDOUT,
-}
-
-
-def numbered(error: OSError) -> OSError:
-    """Return a failure with an ``errno``; derive it from the type where only a text was given."""
-    if error.errno is not None:
-        return error
-    return OSError(_NUMBERS.get(type(error), errno.EIO), str(error))
 
 
 def internal(error: Exception) -> OSError:
@@ -131,6 +150,8 @@ def answer(server: SFTPServerProtocol, call: Call, value: Any, error: OSError | 
     elif isinstance(call.request, msg.ReadDir):
         sent = server.send_names(call.id, value)
         call.files[0].ahead = value[sent:]  # type: ignore[attr-defined]
+    elif isinstance(value, Entry):
+        server.send_path(call.id, value.name, value.attributes)
     elif kind == FXP.NAME:
         server.send_path(call.id, value)
     else:
@@ -240,14 +261,15 @@ async def _copy(fs: Filesystem, request: ext.CopyData, files: tuple[OpenedFile, 
     return start - request.read_offset
 
 
-async def _check_name(
-    fs: Filesystem, request: ext.CheckFileName, files: tuple[Any, ...]
-) -> ext.FileHashes:
+async def _check_name(fs: Filesystem, call: Call) -> ext.FileHashes:
+    request: Any = call.request
     file = await settled(fs.open(request.path, OpenFlag.READ, Attributes()))
     opened = OpenedFile(fs, request.path, file, False)
+    call.files = (opened,)
     try:
         return await _check(fs, request, (opened,))
     finally:
+        call.files = ()
         await opened.end(complete=True)
 
 
@@ -288,16 +310,7 @@ async def _hash(opened: OpenedFile, algorithm: str, offset: int, left: int) -> b
     return digest.digest()
 
 
-def _plainly(method: Callable[[Filesystem, Any], Maybe[Any]]) -> Operation:
-    """Make an operation of one call to the filesystem."""
-
-    async def operation(fs: Filesystem, request: Any, files: tuple[Any, ...]) -> Any:
-        return await settled(method(fs, request))
-
-    return operation
-
-
-PLAIN: dict[type[Any], Callable[[Filesystem, Any], Maybe[Any]]] = {
+_PLAIN: dict[type[Any], Method] = {
     msg.LStat: lambda fs, r: fs.lstat(r.path),
     msg.SetStat: lambda fs, r: fs.set_attributes(r.path, r.attributes),
     msg.Remove: lambda fs, r: fs.remove(r.path),
@@ -314,10 +327,8 @@ PLAIN: dict[type[Any], Callable[[Filesystem, Any], Maybe[Any]]] = {
     ext.LSetStat: lambda fs, r: fs.set_attributes(r.path, r.attributes, follow_symlinks=False),
     ext.HomeDirectory: lambda fs, r: fs.home(r.user),
 }
-"""The requests that are one call of the filesystem."""
 
-_OPERATIONS: dict[type[Any], Operation] = {
-    **{request: _plainly(method) for request, method in PLAIN.items()},
+_OTHERS: dict[type[Any], Operation] = {
     msg.Open: _open,
     msg.Close: _close,
     msg.Read: _read,
@@ -333,9 +344,7 @@ _OPERATIONS: dict[type[Any], Operation] = {
     ext.CopyData: _copy,
     ext.CheckFileHandle: _check,
     ext.CheckFile: _check,
-    ext.CheckFileName: _check_name,
 }
-
 
 LOOKS = frozenset(
     {
@@ -359,4 +368,7 @@ LOOKS = frozenset(
         ext.CheckFileName,
     }
 )
-"""The requests that change nothing; all others are refused on a read-only filesystem."""
+"""The requests that change nothing."""
+
+BASIC = Operations(_PLAIN, _OTHERS, {ext.CheckFileName: _check_name}, LOOKS)
+"""What a session of version 3 does."""

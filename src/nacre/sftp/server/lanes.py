@@ -12,6 +12,7 @@ several lanes runs alone: it waits for all calls before it, and all later calls 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from itertools import islice
 
 from nacre.sftp.protocol.extensions import CopyData
@@ -27,12 +28,14 @@ class Lane:
     :ivar busy: some of them are ready or being carried out.
     :ivar opened: the file they are about, or None for requests that name paths.
     :ivar path: the absolute path under which the file was opened; "" without a file.
+    :ivar row: the calls that are being carried out.
     """
 
-    __slots__ = ("busy", "calls", "opened", "path")
+    __slots__ = ("busy", "calls", "opened", "path", "row")
 
     def __init__(self, opened: object = None, start: str = "/") -> None:
         self.calls: deque[Call] = deque()
+        self.row: list[Call] = []
         self.busy = False
         self.opened = opened
         self.path = normalise(opened.path, start) if isinstance(opened, OpenedFile) else ""
@@ -103,6 +106,7 @@ class Lanes:
         """Take a row out of its lane: it is being carried out from now on."""
         for _ in row:
             lane.calls.popleft()
+        lane.row = row
         self.running += 1
 
     def start_alone(self) -> list[Call] | None:
@@ -115,6 +119,7 @@ class Lanes:
     def finish(self, lane: Lane, row: list[Call]) -> None:
         """Note that a row was carried out: the rest of its lane is ready."""
         self.running -= 1
+        lane.row = []
         if row[0] is self.alone:
             self.alone = None
         if lane.calls:
@@ -123,6 +128,14 @@ class Lanes:
             lane.busy = False
             # The file may be closed now. If it is not, its next call makes a new lane.
             self._of_files.pop(lane.opened, None)
+
+    @property
+    def carried_out(self) -> Iterator[Call]:
+        """The calls that are being carried out."""
+        for lane in (self.paths, *self._of_files.values()):
+            yield from lane.row
+        if self.alone is not None:
+            yield self.alone
 
     def clear(self) -> list[Call]:
         """Drop all calls that wait, because the session is over, and return them."""

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 from nacre.aio.maybe import settled
 from nacre.sftp.filesystems.base import File, Filesystem, Upload
-from nacre.sftp.protocol.attributes import Entry, longname
+from nacre.sftp.protocol.attributes import Attributes, Entry, longname
 from nacre.sftp.protocol.messages import Pieces
 from nacre.sftp.protocol.server import DATA_ROOM
 from nacre.value import replace
@@ -141,6 +141,12 @@ def _wants_uploads(filesystem: Filesystem) -> bool:
     return method is not Filesystem.upload_ended
 
 
+def with_names(found: Attributes, user: str, group: str) -> Attributes:
+    """Return attributes with the names of owner and group; of an unknown one, "", the number."""
+    owner, owners = user or str(found.uid), group or str(found.gid)
+    return found._replace(details=found.details._replace(owner=owner, group=owners))
+
+
 class OpenedDirectory:
     """What a directory handle refers to.
 
@@ -170,6 +176,20 @@ class OpenedDirectory:
             problem, self._problem = self._problem, None
             raise problem
         return await self._read()
+
+    async def read_named(self) -> list[Entry]:
+        """Return what :meth:`read` does, with the names of owners in the attributes."""
+        taken = await self.read()
+        await self._look_up(taken)
+        return [self._named(entry) for entry in taken]
+
+    def _named(self, entry: Entry) -> Entry:
+        found = entry.attributes
+        if found.uid is None or found.gid is None or found.details.owner is not None:
+            return entry
+        users, groups = self._names
+        named = with_names(found, users[found.uid], groups[found.gid])
+        return Entry(entry.name, entry.longname, named)
 
     async def read_ahead(self) -> None:
         """Read the next entries before the client asks for them; a failure is its next answer."""

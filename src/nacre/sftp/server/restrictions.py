@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import getopt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from nacre.config.values import LOG_LEVELS, LogLevel, bad, word
 from nacre.errors import ConfigurationError
 from nacre.sftp.protocol.extensions import EXTENSIONS, announced_as
-from nacre.sftp.protocol.messages import FXP, REQUESTS, Open, SFTPRequest
+from nacre.sftp.protocol.messages import (
+    FXP,
+    LATEST_VERSION,
+    REQUESTS,
+    VERSION_3,
+    Open,
+    SFTPRequest,
+)
 from nacre.sftp.server.calls import LOOKS
+from nacre.value import value
 
 INTERNAL = "internal-sftp"
 """The command that stands for the server's own SFTP, in sshd_config(5) and forced commands."""
@@ -28,7 +35,7 @@ READ_ONLY = "the session is read-only"
 DENIED = "it is among the denied requests"
 NOT_ALLOWED = "it is not among the allowed requests"
 
-LETTERS = "d:f:l:P:p:u:eR"
+LETTERS = "d:f:l:P:p:u:V:eR"
 """The options that concern a session, in the form of :mod:`getopt`."""
 
 _MOST_MASK = 0o777
@@ -52,7 +59,7 @@ REQUESTS_BY_NAME = _by_name()
 """The requests that can be allowed or denied, by name; ``check-file`` stands for three."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class SFTPRestrictions:
     """What one session of SFTP may do. The defaults restrict nothing, and log errors alone.
 
@@ -65,6 +72,8 @@ class SFTPRestrictions:
     :ivar log_level: from INFO on, operations are logged that change or open files; from VERBOSE
         on, all. A server that logs more by its own level goes on to do so.
     :ivar facility: one of :data:`FACILITIES`, for a program that logs to syslog(3).
+    :ivar version: the version of SFTP, 3 to 6, that is spoken with clients that ask for it or a
+        later one.
     :ivar to_stderr: whether a program logs to standard error in place of syslog(3).
     """
 
@@ -75,6 +84,7 @@ class SFTPRestrictions:
     denied: tuple[str, ...] = ()
     log_level: int = LogLevel.ERROR
     facility: str = "AUTH"
+    version: int = LATEST_VERSION
     to_stderr: bool = False
 
     @classmethod
@@ -115,7 +125,8 @@ UNRESTRICTED = SFTPRestrictions()
 
 
 def parse(words: Sequence[str]) -> SFTPRestrictions:
-    """Parse the options of sftp-server(8) that concern a session: ``-d -e -f -l -P -p -R -u``.
+    """Parse the options of sftp-server(8) that concern a session: ``-d -e -f -l -P -p -R -u``,
+    and ``-V``, which is nacre's own.
 
     :raises ConfigurationError: an option is unknown or lacks its value, or a value is bad.
     """
@@ -126,11 +137,11 @@ def parse(words: Sequence[str]) -> SFTPRestrictions:
     if rest:
         raise ConfigurationError(f"{rest[0]!r} is no option; allowed: {_ALLOWED}")
     chosen: dict[str, Any] = {}
-    for option, value in found:
+    for option, given in found:
         name, taken = _OPTIONS[option]
         if name in chosen and name in ("allowed", "denied"):
             raise ConfigurationError(f"{option} is given twice: join the requests by commas")
-        chosen[name] = taken(option, value)
+        chosen[name] = taken(option, given)
     return SFTPRestrictions(**chosen)
 
 
@@ -177,6 +188,8 @@ def _yes(option: str, value: str) -> bool:
     return True
 
 
+_VERSIONS = {str(number): number for number in range(VERSION_3, LATEST_VERSION + 1)}
+
 _OPTIONS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "-d": ("start", _start),
     "-e": ("to_stderr", _yes),
@@ -186,5 +199,6 @@ _OPTIONS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "-p": ("allowed", _requests),
     "-R": ("read_only", _yes),
     "-u": ("umask", _umask),
+    "-V": ("version", partial(word, meanings=_VERSIONS)),
 }
 _ALLOWED = " ".join(_OPTIONS)

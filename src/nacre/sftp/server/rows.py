@@ -23,6 +23,7 @@ _QUICK_CALLS = 16
 _SLOW_REQUESTS = (
     msg.ReadDir,
     ext.FSync,
+    ext.TextSeek,
     ext.CopyData,
     ext.CheckFile,
     ext.CheckFileHandle,
@@ -30,13 +31,17 @@ _SLOW_REQUESTS = (
 )
 
 
+_APART = (msg.Read, msg.Write, *_SLOW_REQUESTS)
+"""What is carried out with its like, or alone: a session that ends waits for no other call then."""
+
+
 def together(calls: Sequence[Call]) -> int:
     """Return how many calls at the front are carried out in one go: in a row, or one by one."""
-    if isinstance(calls[0].request, (msg.Read, msg.Write, msg.ReadDir)):
+    if isinstance(calls[0].request, _APART):
         return in_a_row(calls)
     count = 0
     for call in calls:
-        if count == TOGETHER or isinstance(call.request, (msg.Read, msg.Write, msg.ReadDir)):
+        if count == TOGETHER or isinstance(call.request, _APART):
             break
         count += 1
     return count
@@ -60,6 +65,8 @@ def in_a_row(calls: Sequence[Call]) -> int:
         if type(request) is not kind or request.offset != end:
             break
         size = request.length if kind is msg.Read else len(request.data)
+        if kind is msg.Read and not size:
+            return max(count, 1)  # it has no place in the buffer, and is answered alone
         room -= size + DATA_ROOM
         if count and (room < 0 or call.files[0] is not opened):
             break

@@ -30,10 +30,13 @@ from nacre.aio.waiting import Gate
 from nacre.errors import NacreError, RemoteProtocolError
 from nacre.limits import DEFAULT_SFTP_LIMITS, MIB, SFTPLimits
 from nacre.sftp.filesystems.base import Filesystem
-from nacre.sftp.protocol.messages import Close, Read, ReadDir, Write
+from nacre.sftp.protocol.chosen import version
+from nacre.sftp.protocol.messages import LATEST_VERSION, Close, Read, ReadDir, Write
 from nacre.sftp.protocol.server import Call, SFTPServerProtocol
+from nacre.sftp.server.agreed import Agreed
 from nacre.sftp.server.answers import Answers
-from nacre.sftp.server.calls import PLAIN, outcome_now, outcomes_of
+from nacre.sftp.server.audit import journal_of
+from nacre.sftp.server.calls import outcome_now, outcomes_of
 from nacre.sftp.server.journal import Journal, Recorder
 from nacre.sftp.server.lanes import Lane, Lanes
 from nacre.sftp.server.opened import OpenedDirectory, OpenedFile, carried_out
@@ -72,14 +75,17 @@ class Service:
         journal: Journal | None = None,
         limits: SFTPLimits = DEFAULT_SFTP_LIMITS,
         peer: str = "",
+        highest: int = LATEST_VERSION,
     ) -> None:
-        self._filesystem = filesystem
-        self._server = SFTPServerProtocol(limits=limits, peer=peer)
+        self._agreed = Agreed(filesystem, None if journal is None else journal.before)
+        self._server = SFTPServerProtocol(
+            limits=limits, peer=peer, highest=highest, agreed=self._agreed.on
+        )
         self._loop = asyncio.get_running_loop()
         prompt = filesystem.prompt
         self._threads = Threads(THREADS, prompt=prompt) if filesystem.blocking else None
         self._lanes = Lanes(THREADS if filesystem.blocking else TASKS, filesystem.start)
-        self._answers = Answers(self._server, journal)
+        self._answers = Answers(self._server, journal, self._on_released)
         self._line: Line | None = None
         self._input: deque[Buffer] = deque()
         self._calls: deque[Call] = deque()
@@ -144,8 +150,12 @@ class Service:
         if self._ended or self._line is None:
             return
         try:
-            self._take_calls()
-            self._carry_out()
+            journal = self._answers.journal
+            if journal is not None and journal.behind:
+                journal.when_kept(self._on_released)
+            else:
+                self._take_calls()
+                self._carry_out()
             self._send()
             if self._eof:
                 self._end_if_done()
@@ -186,9 +196,12 @@ class Service:
             if not calls or answers.unsent >= UNSENT:
                 return True
             first = calls[0]
-            if type(first.request) in PLAIN:
+            if type(first.request) in self._agreed.operations.plain:
                 calls.popleft()
-                outcome, _ = threads.attempt(outcome_now, self._filesystem, first)  # type: ignore[misc]
+                made = threads.attempt(
+                    outcome_now, self._agreed.filesystem, first, self._agreed.operations
+                )
+                outcome, _ = made  # type: ignore[misc]
                 answers.give_one(first, *outcome)  # type: ignore[misc]
                 continue
             row = list(islice(calls, in_a_row(calls)))
@@ -228,7 +241,7 @@ class Service:
             return read_row(row, memoryview(buffer), wait=wait)
         if isinstance(row[0].request, Write):
             return write_row(row)
-        return outcomes_of(self._filesystem, row)
+        return outcomes_of(self._agreed.filesystem, row, self._agreed.operations)
 
     # --- work in threads or tasks ---
 
@@ -340,6 +353,11 @@ class Service:
             self._sender = None
             self._schedule()
 
+    def _on_released(self) -> None:
+        if not (self._ended or self._scheduled or self._line is None):
+            self._scheduled = True
+            self._line.before_write(self._turn)
+
     # --- the end ---
 
     def _end_if_done(self) -> None:
@@ -360,7 +378,8 @@ class Service:
     async def _close(self) -> None:
         """Wait for calls that are being carried out, close all files, report broken uploads."""
         self._drop_waiting()
-        for opened in self._server.files:
+        named = (file for call in self._lanes.carried_out for file in call.files)
+        for opened in (*self._server.files, *named):
             if isinstance(opened, OpenedFile):
                 opened.abandoned = True
         try:
@@ -395,7 +414,7 @@ class Service:
             except Exception as error:
                 if not isinstance(error, OSError):
                     _logger.error("a filesystem failed", exc_info=error)
-        await settled(self._filesystem.close())
+        await settled(self._agreed.filesystem.close())
 
 
 async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
@@ -423,7 +442,9 @@ class SessionLike(Protocol):
         """Give what the client sends to ``sink`` from now on; return the session's channel."""
 
 
-async def serve_sftp(session: SessionLike, filesystem: Filesystem) -> int:
+async def serve_sftp(
+    session: SessionLike, filesystem: Filesystem, *, highest: int = LATEST_VERSION
+) -> int:
     """Serve SFTP to a session until its client is done; returns the exit status.
 
     ::
@@ -433,13 +454,18 @@ async def serve_sftp(session: SessionLike, filesystem: Filesystem) -> int:
                 return await nacre.serve_sftp(session, nacre.MemoryFilesystem())
 
     ``filesystem`` is closed at the end.
+
+    :param highest: the version of SFTP, 3 to 6, that is spoken with clients that ask for it or a
+        later one.
+    :raises ValueError: there is no such version.
     """
+    version(highest)
     connection = session.connection
-    journal = Journal.of(connection)
+    journal = journal_of(connection)
     try:
         # A program's own stand-in for a connection may not know the peer.
         peer = getattr(connection, "peer_version", "")
-        service = Service(filesystem, journal=journal, peer=peer)
+        service = Service(filesystem, journal=journal, peer=peer, highest=highest)
         await service.run(ChannelLine(session.attach(service)))
     except RemoteProtocolError as error:
         journal.broken(error)

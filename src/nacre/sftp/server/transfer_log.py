@@ -24,14 +24,9 @@ from nacre.sftp.server.restrictions import DENIED, NOT_ALLOWED, READ_ONLY
 from nacre.wire.text import safe
 
 _STATUSES = {
+    **{code: code.name.replace("_", " ").capitalize() for code in FX},
     FX.OK: "Success",
     FX.EOF: "End of file",
-    FX.NO_SUCH_FILE: "No such file",
-    FX.PERMISSION_DENIED: "Permission denied",
-    FX.FAILURE: "Failure",
-    FX.BAD_MESSAGE: "Bad message",
-    FX.NO_CONNECTION: "No connection",
-    FX.CONNECTION_LOST: "Connection lost",
     FX.OP_UNSUPPORTED: "Operation unsupported",
 }
 
@@ -102,7 +97,7 @@ class TransferLog(Journal):
         elif problem is None and (words := _FOUND.get(type(request))) is not None:
             self.log(LogLevel.VERBOSE, f"{words} {_quoted(value)}")
         if problem is not None:
-            self._status(status_of(problem)[0])
+            self._status(status_of(problem, self.codes)[0])
 
     def _closed(self, opened: Any) -> str:
         if not isinstance(opened, OpenedFile):
@@ -146,6 +141,9 @@ def _changes(attributes: Attributes) -> list[str]:
         found.append(f"modtime {time.strftime('%Y%m%d-%H:%M:%S', local)}")
     if attributes.uid is not None:
         found.append(f"owner {attributes.uid} group {attributes.gid}")
+    elif attributes.details.owner is not None:
+        names = _quoted(attributes.details.owner), _quoted(attributes.details.group or "")
+        found.append("owner {} group {}".format(*names))
     return found
 
 
