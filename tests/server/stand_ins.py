@@ -54,7 +54,7 @@ class RecordingConnection(ServerConnection):
 
     async def idle(self) -> None:
         """Return when no task of the connection is left."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self._tasks:
                 await asyncio.wait(set(self._tasks))
 

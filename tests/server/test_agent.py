@@ -101,7 +101,7 @@ async def test_a_directory_put_in_its_place_is_not_touched(
 
 async def test_a_client_that_refuses_the_channel_closes_the_connection() -> None:
     connection = RecordingConnection()
-    async with AgentSocket(connection, None) as agent, asyncio.timeout(10):
+    async with AgentSocket(connection, None) as agent, asyncio.timeout(30):
         reader, writer = await asyncio.open_unix_connection(agent.path)
         assert await reader.read() == b""
         writer.close()

@@ -54,7 +54,7 @@ class Asked:
         self.stderr = Stream()
 
     async def serve(self, filesystem: Filesystem) -> int:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await serve_files(cast(Session, self), filesystem)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +21,7 @@ from nacre.protocol.events import GlobalRequestReceived
 from nacre.protocol.options import algorithms
 from nacre.server.hostkeys import HostKeys, load_certificates
 from nacre.server.peer import ConnectionTerms
+from nacre.server.serving import Serving
 from parties import client_for, until
 
 ED25519 = generate("ssh-ed25519")
@@ -151,6 +153,41 @@ async def test_keys_and_certificates_of_an_agent_sign_too(
         )
         assert await ssh.request(hostkeys.PROVE, hostkeys.join([ECDSA.public.blob])) is None
     assert [r["error"] for r in records if r["event"] == "error"] == ["no such key"]
+
+
+async def test_a_command_is_started_when_the_proofs_that_were_asked_for_are_there(
+    make_server: Make, monkeypatch: pytest.MonkeyPatch
+):
+    """OpenSSH's client does not wait for them when its command has ended."""
+    release = asyncio.Event()
+    early: list[bool] = []
+
+    async def sign(key: PublicKey, data: bytes, algorithm: str) -> bytes:
+        await release.wait()
+        return ECDSA.sign(data, algorithm)
+
+    async def handle(session: nacre.Session) -> int:
+        return 0
+
+    async def welcomed(serving: Serving) -> None:
+        waiting = asyncio.ensure_future(waits(serving))
+        for _ in range(9):
+            await asyncio.sleep(0)
+        early.append(waiting.done())
+        release.set()
+        await waiting
+
+    waits = Serving.wait_welcomed
+    monkeypatch.setattr(Serving, "wait_welcomed", welcomed)
+    server = await make_server(host_keys=[ED25519, RemoteKey(ECDSA.public)], handler=handle)
+    server.apply(replace(server._settings, terms=ConnectionTerms(sign_host=sign)))
+    async with await login(server) as ssh:
+        blobs = hostkeys.join([ECDSA.public.blob])
+        proving = asyncio.create_task(ssh.request(hostkeys.PROVE, blobs))
+        await asyncio.sleep(0)
+        await ssh.run("true")
+        assert await proving
+    assert early == [False]
 
 
 async def test_a_key_with_a_certificate_also_serves_clients_without_certificates(

@@ -79,6 +79,11 @@ async def test_the_system_looks_after_vanished_clients(
     assert connection.driver.transport is not None
     accepted = connection.driver.transport.get_extra_info("socket")
     assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    tcp = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+    idle, interval, count = (accepted.getsockopt(socket.IPPROTO_TCP, option) for option in tcp)
+    assert idle + interval * count == 900, "seconds until a client that vanished is given up"
+    # And those whom TCP does not see.
+    assert connection._keepalive._interval == server._settings.keepalive == 300
 
 
 async def test_connections_say_who_they_are(
@@ -211,7 +216,7 @@ async def test_who_does_not_log_in_in_time_is_sent_away(
 ) -> None:
     server = await make_server(login_grace=0.1)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    said = await asyncio.wait_for(reader.read(), 5)
+    said = await asyncio.wait_for(reader.read(), 30)
     assert b"not logged in within 0.1 seconds" in said
     writer.close()
     await until(lambda: not server.connections)
@@ -294,7 +299,7 @@ async def test_closing_ends_everything(make_server: Make) -> None:
     ssh = await client_for(server)
     run = asyncio.create_task(ssh.run("hang"))
     await until(lambda: server.connections and server.connections[0].sessions)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await server.close()
     with pytest.raises(nacre.ConnectionLost):
         await run
@@ -310,7 +315,7 @@ async def test_a_graceful_close_lets_sessions_end(make_server: Make) -> None:
     process = await busy.process("cat")
     await process.stdin.write(b"x")
     await process.stdout.readexactly(1)
-    closing = server.close(graceful=10)
+    closing = server.close(graceful=3600)
     await idle.wait_closed()
     with pytest.raises(nacre.ChannelOpenFailed, match="stopping"):
         await busy.run("exit 0")
@@ -320,7 +325,7 @@ async def test_a_graceful_close_lets_sessions_end(make_server: Make) -> None:
     process.stdin.write_eof()
     assert await process.stdout.read() == b"more"
     assert await process.wait() == 0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await closing
         await busy.wait_closed()
 
@@ -330,7 +335,7 @@ async def test_a_graceful_close_ends_at_its_deadline(make_server: Make) -> None:
     async with client_for(server) as ssh:
         run = asyncio.create_task(ssh.run("hang"))
         await until(lambda: server.connections and server.connections[0].sessions)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await server.close(graceful=0.1)
         with pytest.raises(nacre.ConnectionLost):
             await run
@@ -396,7 +401,7 @@ async def test_other_channels_are_refused(
     number = mux.open_channel(kind, b"\0\0\0\1a\0\0\0\1\0\0\0\1a\0\0\0\1")
     ssh._channels[number] = Channel()  # type: ignore[assignment]
     ssh.driver.touch()
-    event = await asyncio.wait_for(answered, 5)
+    event = await asyncio.wait_for(answered, 30)
     assert event.code == code
     assert (await ssh.run("exit 0")).exit_status == 0
 

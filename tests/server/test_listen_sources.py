@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,8 +13,10 @@ import pytest
 
 import nacre
 from nacre.config.server.penalties import PenaltyRules
+from nacre.protocol.tcpip import TCPIPChannel
+from nacre.server.listen import SHARE
 from nacre.server.peer import ConnectionTerms
-from parties import client_for, until
+from parties import PASSWORD, client_for, until
 
 Make = Callable[..., Any]
 Records = list[dict[str, object]]
@@ -30,7 +33,7 @@ async def server_with(make_server: Make, options: Any = None, **terms: Any) -> n
 async def greeting(server: nacre.Server) -> bytes:
     """Connect, read what the server says first, and close."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         data = await reader.read(4096)
     writer.close()
     await writer.wait_closed()
@@ -72,7 +75,7 @@ async def test_a_login_that_takes_too_long_costs_a_penalty(
 ) -> None:
     server = await server_with(make_server, {"login_grace": 0.05}, penalties=ONE_STRIKE)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await reader.read()
     writer.close()
     await until(lambda: any(r["event"] == "penalty" for r in records))
@@ -135,3 +138,92 @@ async def test_who_stops_listening_keeps_open_connections(make_server: Make) -> 
         with pytest.raises(nacre.ConnectFailed):
             await client_for(server)
         assert (await ssh.run("exit 5")).exit_status == 5
+
+
+async def test_names_that_one_network_looks_up_hold_up_no_other_network(
+    make_server: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name server that does not answer: its threads are shared by the networks of clients."""
+    gate, begun = threading.Event(), list[str]()
+    getaddrinfo = socket.getaddrinfo
+
+    def slow(host: Any, *arguments: Any, **options: Any) -> Any:
+        if options.get("flags") or host != b"slow.example":
+            return getaddrinfo(host, *arguments, **options)
+        begun.append("slow")
+        gate.wait(20)
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    class Forwarding(nacre.Users):
+        def direct_connection(self, host: str, port: int, connection: object) -> bool:
+            return True
+
+    server = await make_server(policy=Forwarding({"alice": PASSWORD}))
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    async with client_for(server) as one, client_for(server, sock=elsewhere(server)) as other:
+        data = TCPIPChannel("slow.example", 1, "127.0.0.1", 1).encode()
+        channels = [one.open_channel("direct-tcpip", data) for _ in range(20)]
+        await until(lambda: len(begun) == SHARE)
+        with pytest.raises(nacre.ChannelOpenFailed, match=r"nowhere\.invalid"):
+            await other.open_connection("nowhere.invalid", 1)
+        assert len(begun) == SHARE
+        gate.set()
+        await until(lambda: all(channel.closed for channel in channels))
+    assert len(begun) == len(channels)
+
+
+async def test_a_place_is_given_up_to_another_network_without_a_penalty(
+    make_server: Make, records: Records
+) -> None:
+    server = await server_with(make_server, {"max_startups": "3"}, penalties=ONE_STRIKE)
+    loop = asyncio.get_running_loop()
+    silent = [elsewhere(server) for _ in range(3)]
+    for sock in silent:
+        assert (await loop.sock_recv(sock, 100)).startswith(b"SSH-2.0-")
+    async with client_for(server):
+        assert b"others want in" in await rest(silent[0])
+        # The network is not refused, but has no right to more.
+        async with client_for(server):
+            late = elsewhere(server)
+            assert (await loop.sock_recv(late, 100)).startswith(b"SSH-2.0-")
+            last = elsewhere(server)
+            assert b"too many connections wait" in await rest(last)
+    for sock in (*silent, late, last):
+        sock.close()
+    await until(lambda: not server.connections)
+    (dropped,) = [record for record in records if "others want in" in str(record.get("reason"))]
+    assert (dropped["event"], dropped["connection"]) == ("dropped", 1)
+    assert [r["connection"] for r in records if r["event"] == "penalty"] == [2]
+
+
+async def test_a_place_of_another_server_with_the_same_count_is_given_up(
+    make_server: Make,
+) -> None:
+    startups = nacre.Startups()
+    options = {"startups": startups, "max_startups": "3"}
+    first, second = await make_server(**options), await make_server(**options)
+    loop = asyncio.get_running_loop()
+    silent = [elsewhere(first) for _ in range(3)]
+    for sock in silent:
+        assert (await loop.sock_recv(sock, 100)).startswith(b"SSH-2.0-")
+    async with client_for(second):
+        assert b"others want in" in await rest(silent[0])
+    await until(lambda: startups.waiting == 2)
+    for sock in silent:
+        sock.close()
+
+
+def elsewhere(server: nacre.Server) -> socket.socket:
+    """Return a socket from another network."""
+    sock = socket.create_connection(("127.0.0.1", server.port), 10, ("127.0.0.2", 0))
+    sock.setblocking(False)
+    return sock
+
+
+async def rest(sock: socket.socket) -> bytes:
+    """Return what comes from a socket until its end."""
+    data = b""
+    async with asyncio.timeout(30):
+        while more := await asyncio.get_running_loop().sock_recv(sock, 4096):
+            data += more
+    return data

@@ -56,3 +56,16 @@ def test_records_become_words_with_their_fields_as_extras(
         to_logging({"event": "exit", "status": 3})
     assert caplog.messages == ["event=exit status=3"]
     assert vars(caplog.records[0])["nacre"] == {"event": "exit", "status": 3}
+
+
+@pytest.mark.parametrize(("level", "shown"), [(logging.INFO, False), (logging.DEBUG, True)])
+def test_command_lines_are_logged_at_the_level_of_details_only(
+    caplog: pytest.LogCaptureFixture, level: int, shown: bool
+) -> None:
+    record = {"event": "session", "request": "exec", "command": "mysql -psecret"}
+    with caplog.at_level(level, "nacre.server"):
+        to_logging(record)
+    assert "request=exec" in caplog.text
+    assert ("secret" in caplog.text) is shown
+    assert ("secret" in str(vars(caplog.records[0])["nacre"])) is shown
+    assert record["command"] == "mysql -psecret"

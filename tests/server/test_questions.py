@@ -74,12 +74,12 @@ async def test_questions_wait_until_the_policy_has_taken_note_of_the_login() -> 
     connection, policy = RecordingConnection(), Welcoming()
     questions = Questions(connection, policy)
     await questions.wait_welcomed()  # before the login there is nothing to wait for
-    questions.welcome()
+    questions.welcome(connection)
     waiting = asyncio.create_task(questions.wait_welcomed())
     await asyncio.sleep(0)
     assert not waiting.done()
     policy.release.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await waiting
     assert connection.failures == []
 
@@ -93,8 +93,8 @@ async def test_a_policy_that_can_not_take_note_ends_the_connection(plain: bool) 
     connection, policy = RecordingConnection(), Welcoming(ZeroDivisionError("a bug"))
     policy.release.set()
     questions = Questions(connection, Plain() if plain else policy)
-    questions.welcome()
-    async with asyncio.timeout(10):
+    questions.welcome(connection)
+    async with asyncio.timeout(30):
         await questions.wait_welcomed()
     ((error, _, description),) = connection.failures
     assert isinstance(error, ConnectionLost)

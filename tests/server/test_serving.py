@@ -5,16 +5,27 @@ from __future__ import annotations
 import asyncio
 import inspect
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import nacre
+from contexts import FakeContext
 from nacre.protocol import asks
-from nacre.protocol.asks import Ask, AskPassword, Denied, Granted, PasswordExpired
+from nacre.protocol.asks import (
+    Ask,
+    AskPassword,
+    AskPrincipal,
+    AskSecurityStep,
+    Denied,
+    Granted,
+    PasswordExpired,
+)
 from nacre.protocol.tcpip import CANCEL, LISTEN, TCPIPForward
-from nacre.server.serving import Serving, _address
+from nacre.server.peer import address_of
+from nacre.server.serving import Serving
 from parties import PASSWORD, client_for, until
 
 Make = Callable[..., Any]
@@ -124,7 +135,7 @@ async def test_a_unix_socket_has_no_address_and_is_served(
     ],
 )
 def test_addresses_of_every_family(name: object, expected: tuple[str, int]) -> None:
-    assert _address(name) == expected
+    assert address_of(name) == expected
 
 
 async def test_a_server_that_is_stopping_gives_that_reason(
@@ -138,7 +149,7 @@ async def test_a_server_that_is_stopping_gives_that_reason(
             theirs.setblocking(False)
             await server.attach(ours)
             received = b""
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 loop = asyncio.get_running_loop()
                 while data := await loop.sock_recv(theirs, 4096):
                     received += data
@@ -146,7 +157,7 @@ async def test_a_server_that_is_stopping_gives_that_reason(
             assert b"the server is stopping; try again later" in received
             process.stdin.write_eof()
             assert await process.wait() == 0
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await closing
     assert "the server is stopping" in [record.get("reason") for record in records]
 
@@ -165,7 +176,7 @@ async def test_the_last_session_closes_a_connection_of_a_server_that_is_stopping
             assert not ssh.closed
             second.stdin.write_eof()
             assert await second.wait() == 0
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await closing
             await ssh.wait_closed()
 
@@ -223,3 +234,55 @@ async def test_a_users_banner_and_variables_replace_the_servers(make_server: Mak
         async with client_for(server, user=user, credentials=identities) as ssh:
             done = await ssh.run("x", env={"A": "1", "B": "2"})
             assert (shown, done.stdout) == (banner, variables)
+
+
+class Kerberos(nacre.Policy):
+    """Lets one principal in."""
+
+    def requirement(self, user: str, connection: nacre.ServerConnection) -> nacre.UserRequirement:
+        return nacre.UserRequirement((frozenset({"gssapi-with-mic"}),))
+
+    def gssapi(self, user: str, context: Any, connection: nacre.ServerConnection) -> bool:
+        return bool(context.principal == f"{user}@EXAMPLE.ORG")
+
+
+@pytest.mark.parametrize(
+    ("policy", "user", "expected"),
+    [
+        (Kerberos(), "alice", Granted()),
+        (Kerberos(), "bob", Denied("the policy refuses")),
+        (nacre.Policy(), "alice", Denied("the policy refuses")),
+    ],
+)
+async def test_the_policy_judges_the_principal(
+    make_server: Make, policy: nacre.Policy, user: str, expected: object
+) -> None:
+    server = await make_server(policy=policy)
+    ours, theirs = socket.socketpair()
+    connection = await server.attach(ours)
+    answers: dict[int, object] = {}
+    connection.answer = answers.__setitem__
+    ask = AskPrincipal(user=user, context=FakeContext())
+    ask.ask_id = 9
+    connection.handle([ask])
+    assert answers == {9: expected}
+    del connection.answer
+    theirs.close()
+
+
+async def test_a_step_runs_elsewhere_and_its_failure_is_an_answer(
+    make_server: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gssapi", None)
+    server = await make_server(policy=Kerberos())
+    ours, theirs = socket.socketpair()
+    connection = await server.attach(ours)
+    answers: dict[int, object] = {}
+    connection.answer = answers.__setitem__
+    ask = AskSecurityStep(context=None, token=b"garbage")
+    ask.ask_id = 9
+    connection.handle([ask])
+    await until(lambda: bool(answers))
+    assert isinstance(answers[9], Denied)
+    del connection.answer
+    theirs.close()

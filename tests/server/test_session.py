@@ -25,8 +25,7 @@ from nacre.protocol.requests import (
     Subsystem,
     WindowChange,
 )
-from nacre.protocol.tcpip import AGENT_REQUEST
-from nacre.protocol.x11 import X11_REQUEST
+from nacre.protocol.tcpip import AGENT_REQUEST, X11_REQUEST
 from nacre.server.session import Session
 from server.stand_ins import FakeChannel, FakeHost, RecordingConnection
 
@@ -61,7 +60,7 @@ class Stage:
 
     async def end(self) -> None:
         self.channel.gone()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await asyncio.gather(*self.host.tasks, return_exceptions=True)
 
 
@@ -181,7 +180,7 @@ async def test_the_handlers_status_ends_the_session(stage: Stage) -> None:
     stage.host.status = 3
     stage.host.release.set()
     assert await stage.decided(Shell()) == [True]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await stage.host.tasks[0]
     assert stage.channel.requests == [ExitStatus(3)]
     assert stage.channel.closing
@@ -192,7 +191,7 @@ async def test_a_handler_that_raises_exits_with_255(stage: Stage) -> None:
     stage.host.status = ZeroDivisionError("a bug")
     stage.host.release.set()
     await stage.decided(Shell())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await stage.host.tasks[0]
     assert stage.channel.requests == [ExitStatus(255)]
     assert len(stage.connection.recorded("error")) == 1
@@ -206,7 +205,7 @@ async def test_a_handler_that_raises_because_the_client_is_gone_is_no_error(
     await stage.host.served.wait()
     stage.channel.closed = True
     stage.host.release.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await stage.host.tasks[0]
     assert stage.connection.recorded("error") == []
     assert stage.channel.requests == []

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from dataclasses import fields
 from typing import Any
 
 import pytest
 
 import nacre
+from gss.fake_library import GSSError, fake_library
+from nacre.config.server.files import load
+from nacre.crypto.kex.gss import methods
 from nacre.errors import ConfigurationError
 from nacre.protocol.options import SOFTWARE
 from nacre.protocol.requests import Exec, PtyRequest, Request, Shell, Subsystem
+from nacre.server.admission.startups import MaxStartups
 from nacre.server.peer import ConnectionTerms
-from nacre.server.settings import ListenOptions, ReloadOptions, ServerSettings
-from nacre.server.startups import MaxStartups
+from nacre.server.settings import ListenOptions, ReloadOptions, ServerSettings, configured
 from nacre.sftp.filesystems.memory import MemoryFilesystem
 from nacre.testing import host_key
 
@@ -42,9 +46,23 @@ def test_the_words_of_listen_are_in_every_list() -> None:
     where = {"host", "port", "sock", "config"}
     assert {*ListenOptions.__annotations__, "policy", "handler", "host", "port"} == set(words())
     own = {one.name for one in fields(ServerSettings) if one.init}
-    assert own - {"terms"} == set(words()) - where - {"profile"}
+    inner = {"terms", "hand_over", "judge", "find_origin", "on_session", "bans", "verify"}
+    assert own - inner == set(words()) - where - {"profile"}
     assert set(ReloadOptions.__annotations__) == own - {
-        *("protocols", "ssh1_ciphers", "startups", "log", "terms")
+        *(
+            "protocols",
+            "ssh1_ciphers",
+            "startups",
+            "log",
+            "terms",
+            "hand_over",
+            "judge",
+            "find_origin",
+            "bans",
+            "on_session",
+            "verify",
+            "proxy_from",
+        )
     }
 
 
@@ -164,3 +182,15 @@ def test_text_behind_the_software_version() -> None:
     for bad in ("a\nb", "é", "x" * 240):
         with pytest.raises(ConfigurationError, match="VersionAddendum"):
             settings(terms=ConnectionTerms(version_addendum=bad))
+
+
+def test_a_file_offers_key_exchanges_by_gssapi_if_this_host_has_a_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    library: Any = fake_library()
+    monkeypatch.setitem(sys.modules, "gssapi", library)
+    config = load(None, ("GSSAPIKeyExchange=yes",)).base
+    assert configured({}, config)["terms"].gss_kex == methods(None)
+    library.Credentials.error = GSSError(1, 7, "no key")
+    with pytest.raises(ConfigurationError, match="GSSAPIKeyExchange: no key"):
+        configured({}, config)

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from nacre.protocol.x11 import PORT, X11Request
+from nacre.protocol.tcpip import X11_PORT, X11Request
 from nacre.server.peer import ConnectionTerms
 from nacre.server.x11 import ForwardedDisplay, open_display
 from server.stand_ins import RecordingConnection
@@ -53,7 +53,7 @@ async def test_other_hosts_reach_a_display_only_without_localhost(local: bool) -
     assert display.for_xauth == (f"unix:{number}.0" if local else display.name)
     bound = {sock.getsockname()[:2] for sock in display._listening._sockets}
     places = {"127.0.0.1", "::1"} if local else {"0.0.0.0", "::"}
-    assert bound <= {(place, PORT + int(number)) for place in places}
+    assert bound <= {(place, X11_PORT + int(number)) for place in places}
     await close(connection, display)
 
 

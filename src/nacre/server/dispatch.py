@@ -10,7 +10,7 @@ from nacre.aio.maybe import settled
 from nacre.scp.command import parse_scp
 from nacre.scp.server import serve_scp
 from nacre.sftp.filesystems.base import Filesystem
-from nacre.sftp.server.journal import Journal
+from nacre.sftp.server.audit import journal_of
 from nacre.sftp.server.opened import carried_out
 from nacre.sftp.server.service import serve_sftp
 from nacre.sftp.server.threads import Threads
@@ -46,7 +46,7 @@ async def serve_files(session: Session, filesystem: Filesystem) -> int:
 
     try:
         if command is not None:
-            journal = Journal.of(session.connection)
+            journal = journal_of(session.connection)
             return await serve_scp(_SessionLine(session), do, filesystem, command, journal)
         await session.stderr.write(b"this server offers sftp and scp only\n")
         return NOT_FOUND

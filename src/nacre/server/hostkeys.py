@@ -1,4 +1,4 @@
-"""A server's host keys: their certificates, and what clients are told after the login.
+"""A server's host keys: their certificates, what they sign, and what clients are told of them.
 
 Clients learn new keys from the announcement (OpenSSH's PROTOCOL, section 2.5), and forget those
 that the server no longer has. So its keys can be replaced without a question to its users.
@@ -6,14 +6,22 @@ that the server no longer has. So its keys can be replaced without a question to
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 
+from nacre.aio.versions import SSH1
 from nacre.crypto.signatures.certified import plain
-from nacre.errors import MalformedMessage, UnusableKey
+from nacre.errors import MalformedMessage, NacreError, UnusableKey
 from nacre.keys import PrivateKey, PublicKey, load_public
 from nacre.keys.rsa1_text import RSA1
 from nacre.protocol import hostkeys
+from nacre.protocol.asks import AskGlobalRequest, AskHostSignature, Denied, GlobalGranted, Signature
+from nacre.server.peer import ServerConnection
 from nacre.wire.text import safe
+
+_SIGNING = 10.0
+"""Seconds that a program which holds a host key has for a signature."""
 
 Sign = Callable[[PublicKey, bytes, str], Awaitable[bytes]]
 """Makes the signature of a key that another program holds; raises NacreError."""
@@ -108,3 +116,56 @@ class HostKeys:
             else:
                 proofs.append(key.sign(signed, algorithm))
         return hostkeys.join(proofs)
+
+
+def sign_exchange(connection: ServerConnection, ask: AskHostSignature) -> None:
+    """Answer a question for the signature of a key exchange."""
+
+    async def sign() -> None:
+        answer: Signature | Denied = Denied()
+        try:
+            answer = Signature(await _sign(connection, ask.key, ask.data, ask.algorithm))
+        except NacreError as error:
+            _record(connection, error)
+        connection.answer(ask.ask_id, answer)
+
+    connection.spawn(sign())
+
+
+def announce(connection: ServerConnection, keys: HostKeys) -> None:
+    """Tell the client all host keys, so that it can learn those that it lacks."""
+    if connection.protocol != SSH1 and (blobs := keys.announcement):
+        connection.driver.touch().connection.send_global_request(
+            hostkeys.ANNOUNCE, blobs, want_reply=False
+        )
+
+
+async def prove(connection: ServerConnection, keys: HostKeys, ask: AskGlobalRequest) -> None:
+    """Answer a request for the proofs of host keys."""
+    proofs = None
+    assert connection.algorithms is not None
+    negotiated, sign = connection.algorithms.host_key, partial(_sign, connection)
+    try:
+        proofs = await keys.prove(ask.data, connection.session_id, negotiated, sign)
+    except NacreError as error:
+        _record(connection, error)
+    connection.answer(ask.ask_id, Denied() if proofs is None else GlobalGranted(proofs))
+
+
+async def _sign(connection: ServerConnection, key: PublicKey, data: bytes, algorithm: str) -> bytes:
+    """Return the signature of a host key that another program holds.
+
+    :raises NacreError: it makes none, or none in time.
+    """
+    sign = connection.terms.sign_host
+    if sign is None:
+        raise UnusableKey("no program holds the host key")
+    try:
+        async with asyncio.timeout(_SIGNING):
+            return await sign(key, data, algorithm)
+    except TimeoutError:
+        raise UnusableKey(f"no answer within {_SIGNING:g} seconds") from None
+
+
+def _record(connection: ServerConnection, error: NacreError) -> None:
+    connection.record("error", what="no signature with a host key", error=safe(str(error)))

@@ -29,6 +29,7 @@ from nacre.value import value
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.protocol.gssapi import ContextAcceptor
     from nacre.protocol.tunnel import TunnelMode
     from nacre.server.peer import ServerConnection
     from nacre.server.session import Session
@@ -67,8 +68,11 @@ class Policy:
 
     def change_password(
         self, user: str, old: str, new: str, connection: ServerConnection
-    ) -> Maybe[bool]:
-        """Set a new password if the old one is right; True authenticates the user."""
+    ) -> Maybe[bool | PasswordExpired]:
+        """Set a new password if the old one is right; True authenticates the user.
+
+        :returns: ``PasswordExpired`` asks for another new one (RFC 4252 section 8).
+        """
         return False
 
     def public_key(
@@ -89,6 +93,17 @@ class Policy:
         The host's signature is verified. Check that the key is the one of a host that you trust,
         that ``host.algorithm`` is strong enough, and that its user may be ``user``. A policy whose
         :meth:`requirement` does not list ``hostbased`` is not asked.
+        """
+        return False
+
+    def gssapi(
+        self, user: str, context: ContextAcceptor, connection: ServerConnection
+    ) -> Maybe[bool]:
+        """Tell whether ``user`` may log in whose client has proved a name by Kerberos.
+
+        :param context: compare its ``principal``, with the realm, with those of the user. A policy
+            whose :meth:`requirement` lists neither ``gssapi-with-mic`` nor ``gssapi-keyex`` is not
+            asked.
         """
         return False
 

@@ -1,4 +1,4 @@
-"""Questions to the policy on behalf of one connection: a method that raises has refused."""
+"""Questions to the policy on behalf of one client: a method that raises has refused."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import TypeVar
 
 from nacre.aio.maybe import Maybe, settled
 from nacre.errors import ConnectionLost, DisconnectCode
-from nacre.server.peer import ServerConnection
+from nacre.server.peer import Client, ServerConnection
 from nacre.server.policy import Policy
 
 T = TypeVar("T")
 
 
 class Questions:
-    """Asks one policy about one connection.
+    """Asks one policy about one client.
 
     Every failure of the policy is logged, and its answer is then None, which every caller takes as
     a refusal.
     """
 
-    __slots__ = ("_connection", "_policy", "_welcome")
+    __slots__ = ("_client", "_policy", "_welcome")
 
-    def __init__(self, connection: ServerConnection, policy: Policy) -> None:
-        self._connection = connection
+    def __init__(self, client: Client, policy: Policy) -> None:
+        self._client = client
         self._policy = policy
         self._welcome: asyncio.Task[None] | None = None
 
@@ -46,7 +46,7 @@ class Questions:
         except Exception as error:
             self._failed(error)
         if isinstance(answer, Awaitable):
-            self._connection.spawn(self._wait(answer, then))
+            self._client.spawn(self._wait(answer, then))
         else:
             then(answer)
 
@@ -54,13 +54,12 @@ class Questions:
         then(await self.ask(lambda _: answer))
 
     def _failed(self, error: Exception) -> None:
-        self._connection.record_error("the policy failed", error)
+        self._client.record_error("the policy failed", error)
 
     # --- the login is over ---
 
-    def welcome(self) -> None:
+    def welcome(self, connection: ServerConnection) -> None:
         """Tell the policy that the user is authenticated; when it fails, the connection ends."""
-        connection = self._connection
         try:
             welcome = self._policy.authenticated(connection.user, connection.methods, connection)
         except Exception as error:
@@ -79,7 +78,7 @@ class Questions:
 
     def _end_connection(self, error: Exception) -> None:
         self._failed(error)
-        self._connection.fail(
+        self._client.fail(
             ConnectionLost("the policy failed"),
             DisconnectCode.BY_APPLICATION,
             "the server can't serve this user now",

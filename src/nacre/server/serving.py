@@ -15,8 +15,11 @@ A login, in order (SSH-2; the engine asks one question at a time)::
     AskPassword                 Policy.password, or change_password when the client sends a new one
     AskKeyboardInteractive      Policy.keyboard_interactive, until it returns True or False
     AskHostBased                Policy.host_based: the host's signature is verified
+    AskSecurityStep             a token of GSSAPI, in a login or a key exchange: nacre.gss takes it
+    AskPrincipal                Policy.gssapi: the client's MIC is verified
     AskRSAKey                   Policy.rsa_key (SSH-1 only; AskPublicKey follows)
     AuthResult                  recorded, after each attempt
+    AskHandover                 another process goes on, which begins with Resumed, or this one
     Authenticated               Policy.authenticated; sessions and forwarding wait for its return
     AskOpen, AskRequest         a Session, whose requests go to Policy.session_request
 """
@@ -24,40 +27,30 @@ A login, in order (SSH-2; the engine asks one question at a time)::
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import replace
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from nacre.aio.channel import Channel
-from nacre.aio.connection import COMMON, Handlers
+from nacre.aio.connection import COMMON, Handlers, answer_computed
 from nacre.aio.driver import set_service
 from nacre.aio.keepalive import IdleWatch
-from nacre.aio.maybe import Maybe, settled
 from nacre.aio.versions import RISK, SSH1
-from nacre.errors import ConnectionLost, DisconnectCode, NacreError, UnusableKey
-from nacre.keys import PublicKey
+from nacre.errors import ConnectionLost, DisconnectCode, ProtocolError
 from nacre.protocol.asks import (
     Answer,
     Ask,
+    AskArithmetic,
     AskGlobalRequest,
-    AskHostBased,
+    AskHandover,
     AskHostSignature,
-    AskKeyboardInteractive,
     AskOpen,
-    AskPassword,
-    AskPublicKey,
     AskRequest,
-    AskRSAKey,
-    AskUser,
     Denied,
-    GlobalGranted,
     Granted,
     OpenRefused,
-    PasswordExpired,
-    RSAKey,
-    Signature,
-    UserRequirement,
 )
 from nacre.protocol.engine import Engine
 from nacre.protocol.events import (
@@ -67,21 +60,28 @@ from nacre.protocol.events import (
     Event,
     GlobalRequestReceived,
     KexDone,
+    Resumed,
     VersionReceived,
 )
-from nacre.protocol.hostkeys import ANNOUNCE, PROVE
+from nacre.protocol.hostkeys import PROVE
+from nacre.protocol.phases import Phase
 from nacre.protocol.requests import Request
 from nacre.protocol.tcpip import (
     CANCELLED_BY_CLIENTS,
     OPENED_BY_CLIENTS,
     REQUESTED_BY_CLIENTS,
 )
-from nacre.server.peer import ServerConnection
-from nacre.server.policy import ANY_METHOD, Policy
+from nacre.server.admission.denials import ExactTimer, LoginPace
+from nacre.server.admission.proxy_header import ClientOrigin
+from nacre.server.admission.refusals import Refusals
+from nacre.server.handover import hand_over
+from nacre.server.hostkeys import announce, prove, sign_exchange
+from nacre.server.judge import Judge
+from nacre.server.peer import ServerConnection, address_of
 from nacre.server.questions import Questions
-from nacre.server.refusals import Refusals
 from nacre.server.session import Session
 from nacre.server.settings import ServerSettings
+from nacre.sftp.server.receipts import UNKEPT
 from nacre.wire.numbers import MAIN, STDERR, OpenFailure
 from nacre.wire.text import safe
 
@@ -90,21 +90,29 @@ if TYPE_CHECKING:
     from nacre.server.x11 import ForwardedDisplay
 
 
-_SIGNING = 10.0
-"""Seconds that a program which holds a host key has for a signature."""
+T = TypeVar("T")
+
+_OFFENCES = {"authfail": "authfail", "grace_exceeded": "grace-exceeded", "crash": "protocol"}
+"""What counts for bans, by the field of the penalties."""
 
 
 class Host(Protocol):
     """The server, as its connections see it.
 
     :ivar refusals: logs connections that the server does not admit.
+    :ivar timer: has answers wait that deny a login.
     """
 
     refusals: Refusals
+    timer: ExactTimer
 
     @property
     def closing(self) -> bool:
         """Whether the server takes no more connections and sessions."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a session's handler runs."""
 
     def admit(self, connection: Serving) -> str | None:
         """Count the connection among those that log in, or return why it may not."""
@@ -112,11 +120,17 @@ class Host(Protocol):
     def logged_in(self, connection: Serving) -> None:
         """Count the connection no longer among those that log in."""
 
-    def ended(self, connection: Serving) -> None:
-        """Count a connection no longer that exchanges nothing more; its client may linger."""
+    def ended(self, connection: Serving) -> bool:
+        """Count a connection no longer that ends; return whether its client may linger."""
 
     def forget(self, connection: Serving) -> None:
         """Remove a connection whose client is gone."""
+
+    def compute(self, connection: Serving, work: Callable[[], T]) -> Awaitable[T]:
+        """Do the arithmetic of a key exchange in a thread, in the turn of the client's network."""
+
+    def look_up(self, connection: Serving, work: Callable[[], T]) -> Awaitable[T]:
+        """Look a name of a client's up in a thread, in the turn of the client's network."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a session's handler in a task that the server waits for."""
@@ -127,6 +141,9 @@ class Serving(ServerConnection):
 
     :ivar server: the server it belongs to.
     :ivar settings: what the server's settings were when the client connected.
+    :ivar since: when the client connected, in seconds since the epoch.
+    :ivar is_check: whether a proxy looks whether the server is there: it has no client.
+    :ivar dropped: whether the server did not admit it, or gave its place to another client.
     :ivar offence: the field of :class:`~nacre.config.server.penalties.PenaltyRules` that the
         connection costs its network if it ends before the login.
     """
@@ -134,18 +151,30 @@ class Serving(ServerConnection):
     handlers: ClassVar[Handlers]
 
     __slots__ = (
-        "_dropped",
         "_forwards",
         "_grace",
-        "_policy_failed",
+        "_judge",
+        "_origin",
+        "_pace",
+        "_proving",
         "_questions",
         "_sessions",
+        "dropped",
+        "is_check",
         "offence",
         "server",
         "settings",
+        "since",
     )
 
-    def __init__(self, server: Host, settings: ServerSettings, engine: Engine, number: int) -> None:
+    def __init__(
+        self,
+        server: Host,
+        settings: ServerSettings,
+        engine: Engine,
+        number: int,
+        origin: ClientOrigin | None = None,
+    ) -> None:
         super().__init__(
             engine,
             number,
@@ -157,11 +186,16 @@ class Serving(ServerConnection):
         )
         self.server = server
         self.settings = settings
+        self._origin = origin
+        self.is_check = False
         self._questions = Questions(self, settings.policy)
+        self._judge = settings.judge(self, self._questions, settings.banner)
+        self._pace = LoginPace()
+        self._proving: asyncio.Task[None] | None = None
         self._sessions: dict[int, Session] = {}
         self._forwards: ServerForwards | None = None
-        self._policy_failed = False
-        self._dropped = False
+        self.since = time.time()
+        self.dropped = False
         # The types of channels, where a timeout depends on them.
         self.offence = "noauth"
         self._grace: asyncio.TimerHandle | None = None
@@ -171,27 +205,47 @@ class Serving(ServerConnection):
         """The open sessions."""
         return tuple(self._sessions.values())
 
+    def in_use(self) -> tuple[Mapping[int, Session], int]:
+        """Return the open sessions by their channels, and on how many places it listens."""
+        return self._sessions, 0 if self._forwards is None else self._forwards.listens
+
     # --- from the transport to the login ---
 
     def transport_made(self) -> None:
         """Start the login, or disconnect when the server does not admit the client."""
         transport = self.driver.transport
         assert transport is not None
-        self.peer = _address(transport.get_extra_info("peername"))
-        self.local = _address(transport.get_extra_info("sockname"))
+        self.peer = address_of(transport.get_extra_info("peername"))
+        self.local = address_of(transport.get_extra_info("sockname"))
+        if self._origin is not None:
+            self.is_check = self._origin.is_check
+            self.peer, self.local = self._origin.peer, self._origin.local
         self.host = self.peer[0]
         if refusal := self.server.admit(self):
-            self._dropped = True
-            self.server.refusals.note(self, refusal)
-            self.fail(
-                ConnectionLost(refusal),
-                DisconnectCode.TOO_MANY_CONNECTIONS,
-                f"{refusal}; try again later",
-            )
+            self.drop(refusal)
             return
-        self.record("accepted", local="{}:{}".format(*self.local))
+        if self.engine.phase is Phase.CONNECTION:
+            return  # another process accepted it and let the user in
+        if not self.is_check:
+            self._record_accepted()
         if self.settings.login_grace:
             self._grace = self.loop.call_later(self.settings.login_grace, self._on_grace_over)
+
+    def _record_accepted(self) -> None:
+        more = {}
+        if self._origin is not None and not self.is_check:
+            more["proxy"] = "{}:{}".format(*self._origin.proxy)
+        self.record("accepted", local="{}:{}".format(*self.local), **more)
+
+    def drop(self, reason: str) -> None:
+        """Disconnect a client that the server does not admit, or whose place goes to another."""
+        self.dropped = True
+        self.server.refusals.note(self, reason=reason)
+        self.fail(
+            ConnectionLost(reason),
+            DisconnectCode.TOO_MANY_CONNECTIONS,
+            f"{reason}; try again later",
+        )
 
     def transport_lost(self) -> None:
         """Tell the server that the connection has ended."""
@@ -213,6 +267,8 @@ class Serving(ServerConnection):
 
     def _on_server_version(self, event: VersionReceived) -> None:
         self._on_version(event)
+        if self.is_check:
+            self._record_accepted()  # it speaks SSH: what it does is in the log
         self.record("version", protocol=event.protocol, client=event.remote)
         if event.protocol == SSH1:
             self.record("warning", what=RISK)
@@ -232,93 +288,35 @@ class Serving(ServerConnection):
             compression_out=chosen.compression_s2c,
         )
 
-    def _on_host_signature(self, ask: AskHostSignature) -> None:
-        async def sign() -> None:
-            answer: Signature | Denied = Denied()
-            try:
-                answer = Signature(await self._sign_held(ask.key, ask.data, ask.algorithm))
-            except NacreError as error:
-                self._record_unsigned(error)
-            self.answer(ask.ask_id, answer)
-
-        self.spawn(sign())
-
-    async def _sign_held(self, key: PublicKey, data: bytes, algorithm: str) -> bytes:
-        """Return the signature of a host key that another program holds.
-
-        :raises NacreError: it makes none, or none in time.
-        """
-        if self.terms.sign_host is None:
-            raise UnusableKey("no program holds the host key")
-        try:
-            async with asyncio.timeout(_SIGNING):
-                return await self.terms.sign_host(key, data, algorithm)
-        except TimeoutError:
-            raise UnusableKey(f"no answer within {_SIGNING:g} seconds") from None
-
-    def _record_unsigned(self, error: NacreError) -> None:
-        self.record("error", what="no signature with a host key", error=safe(str(error)))
-
-    def _announce_host_keys(self) -> None:
-        """Tell the client all host keys, so that it can learn those that it lacks."""
-        if self.protocol != SSH1 and (blobs := self.settings.announced.announcement):
-            self.driver.touch().connection.send_global_request(ANNOUNCE, blobs, want_reply=False)
-
-    async def _prove_host_keys(self, ask: AskGlobalRequest) -> None:
-        proofs = None
-        assert self.algorithms is not None
-        try:
-            proofs = await self.settings.announced.prove(
-                ask.data, self.session_id, self.algorithms.host_key, self._sign_held
-            )
-        except NacreError as error:
-            self._record_unsigned(error)
-        self.answer(ask.ask_id, Denied() if proofs is None else GlobalGranted(proofs))
+    def _on_arithmetic(self, ask: AskArithmetic) -> None:
+        self.spawn(answer_computed(self, ask, self.server.compute(self, ask.compute)))
 
     # --- authentication: at most one question is open at a time ---
 
-    def _consult(self, ask: Ask, question: Callable[[Policy], Maybe[Any]]) -> None:
-        """Answer ``ask`` with the policy's answer: True grants, and what is no answer denies."""
+    def _on_login_ask(self, ask: Ask) -> None:
+        self._pace.take(ask, self._judge.take)
 
-        def conclude(answer: bool | Answer | None) -> None:
-            if answer is True:
-                answer = Granted()
-            if self._policy_failed or not isinstance(answer, ask.ANSWERS):
-                answer = Denied("the policy refuses")
-            self.answer(ask.ask_id, answer)
+    def answer(self, ask_id: int, answer: Answer) -> None:
+        """Answer a question of the engine; one that denies a login late."""
+        due = self._pace.due(ask_id, answer)
+        if due is None:
+            super().answer(ask_id, answer)
+        else:
+            self.spawn(self._answer_at(due, ask_id, answer))
 
-        self._questions.ask_then(question, conclude)
+    def answer_remotely(self, ask_id: int, answer: Answer, at_once: bool) -> None:
+        """Answer a question of a login that another process has judged.
 
-    def _on_user(self, ask: AskUser) -> None:
-        self.methods = ()
-        resolve = self.terms.resolve
-        if resolve is None:
-            self._require(ask)
-            return
+        :param at_once: whether nothing was looked up in a thread for it.
+        """
+        with self._pace.judging(at_once):
+            self.answer(ask_id, answer)
 
-        async def look_up(resolve: Callable[[str], Awaitable[str]]) -> None:
-            self.host = await resolve(self.peer[0])
-            self._require(ask)
+    async def _answer_at(self, due: float, ask_id: int, answer: Answer) -> None:
+        await self.server.timer.sleep_until(due)
+        super().answer(ask_id, answer)
 
-        self.spawn(look_up(resolve))
-
-    def _require(self, ask: AskUser) -> None:
-        """Ask the policy which methods the user must pass."""
-
-        def conclude(requirement: UserRequirement | None) -> None:
-            if self.terms.refuse:
-                self._refuse(ask.user)
-                return
-            if not isinstance(requirement, UserRequirement):
-                self._policy_failed = True
-                requirement = ANY_METHOD
-            if requirement.banner is None:
-                requirement = replace(requirement, banner=self.settings.banner)
-            self.answer(ask.ask_id, requirement)
-
-        self._questions.ask_then(lambda policy: policy.requirement(ask.user, self), conclude)
-
-    def _refuse(self, user: str) -> None:
+    def refuse(self, user: str) -> None:
         """End the connection of a user who may not even try (RefuseConnection)."""
         self.offence = "refuseconnection"
         self.record("refused", name=safe(user), reason="RefuseConnection is set")
@@ -328,35 +326,8 @@ class Serving(ServerConnection):
             "this server does not take your connection",
         )
 
-    def _on_password(self, ask: AskPassword) -> None:
-        def question(policy: Policy) -> Maybe[bool | PasswordExpired]:
-            if ask.new_password is None:
-                return policy.password(ask.user, ask.password, self)
-            return policy.change_password(ask.user, ask.password, ask.new_password, self)
-
-        self._consult(ask, question)
-
-    def _on_public_key(self, ask: AskPublicKey) -> None:
-        self._consult(
-            ask, lambda p: p.public_key(ask.user, ask.key, ask.algorithm, ask.signed, self)
-        )
-
-    def _on_host_based(self, ask: AskHostBased) -> None:
-        self._consult(ask, lambda p: p.host_based(ask.user, ask.host, self))
-
-    def _on_rsa_key(self, ask: AskRSAKey) -> None:
-        async def question(policy: Policy) -> RSAKey | None:
-            key = await settled(policy.rsa_key(ask.user, ask.modulus, self))
-            return None if key is None else RSAKey(key)
-
-        self._consult(ask, question)
-
-    def _on_keyboard_interactive(self, ask: AskKeyboardInteractive) -> None:
-        self._consult(
-            ask, lambda p: p.keyboard_interactive(ask.user, ask.submethods, ask.responses, self)
-        )
-
     def _on_auth_result(self, event: AuthResult) -> None:
+        self._pace.attempted()
         if event.attempt:
             self.offence = "authfail"
         if event.outcome == "partial":
@@ -370,17 +341,68 @@ class Serving(ServerConnection):
             attempt=event.attempt,
         )
 
-    def _on_authenticated(self, event: Authenticated) -> None:
+    def _on_handover(self, ask: AskHandover) -> None:
+        assert self.settings.hand_over is not None
+        self.server.spawn(hand_over(self, ask, self.settings.hand_over, self.left))
+
+    def left(self) -> None:
+        """Note that another process serves the connection."""
+        self.ended = True
+        self._end_grace()
+        self._keepalive.stop()
+        for task in self._tasks:
+            self.loop.call_soon(task.cancel)
+        self.server.logged_in(self)
+
+    def _on_resumed(self, event: Resumed) -> None:
+        self._on_version(event.version)
+        self._on_kex_done(event.keys)
+        if event.login is not None:
+            self._go_on(event.login)
+
+    def _end_grace(self) -> None:
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
+
+    def _on_authenticated(self, event: Authenticated) -> None:
+        self._end_grace()
         self.user, self.methods = event.user, event.methods
         self.record("authenticated", methods=",".join(event.methods))
         self.server.logged_in(self)
+        announce(self, self.settings.announced)
+        self._go_on(event)
+        if self.trail is not None:
+            self.spawn(self._end_unless_recorded())
+
+    async def _end_unless_recorded(self) -> None:
+        """End the connection if the record of its login can't be kept where it must be."""
+        if not await self.record_is_kept():
+            self.fail(ConnectionLost(UNKEPT), DisconnectCode.BY_APPLICATION, UNKEPT)
+
+    def _go_on(self, login: Authenticated) -> None:
+        """Serve a user who is in."""
+        self.user, self.methods = login.user, login.methods
         self.start_keepalive()
-        self._announce_host_keys()
         self._watch_idle()
-        self._questions.welcome()
+        self._questions.welcome(self)
+
+    # --- rest ---
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether another process can go on with the connection, as far as its engine can, too."""
+        forwards, unused = self._forwards, self.terms.unused_timeout
+        return not (
+            self.ended
+            or self._tasks
+            or self._pings
+            or self._global_answers
+            or self.server.closing
+            or self.server.busy
+            or (forwards is not None and forwards.listens)
+            or unused  # whose clock would begin anew
+        )
 
     # --- timeouts ---
 
@@ -411,6 +433,7 @@ class Serving(ServerConnection):
             channel.kind = ask.channel_type
             self.add_channel(channel)
             self._sessions[ask.channel] = Session(self, channel, self)
+            self.settings.on_session()
             self.answer(ask.ask_id, Granted())
 
     def _on_request_ask(self, ask: AskRequest) -> None:
@@ -423,8 +446,14 @@ class Serving(ServerConnection):
     # --- what sessions ask of their host ---
 
     async def wait_welcomed(self) -> None:
-        """Return when the policy has taken note of the user's login."""
+        """Return when the policy has taken note of the user's login, and host keys are proved.
+
+        OpenSSH's client asks for the proofs before it opens a session, and does not wait for them
+        when the session has ended: a short command would keep it from learning the keys.
+        """
         await self._questions.wait_welcomed()
+        if self._proving is not None:
+            await asyncio.wait({self._proving})
 
     async def allows(self, session: Session, request: Request) -> bool:
         """Ask the policy about a shell, command, subsystem or terminal."""
@@ -477,7 +506,8 @@ class Serving(ServerConnection):
         if self._forwards is None:
             from nacre.server.forwarding.forwards import ServerForwards
 
-            self._forwards = ServerForwards(self, self._questions, self.settings.limits.listeners)
+            lookups = partial(self.server.look_up, self)
+            self._forwards = ServerForwards(self, self._questions, lookups, self.settings.limits)
         return self._forwards
 
     def _on_global_request(self, ask: AskGlobalRequest) -> None:
@@ -487,7 +517,7 @@ class Serving(ServerConnection):
         if ask.name in REQUESTED_BY_CLIENTS:
             self.spawn(decide())
         elif ask.name == PROVE:
-            self.spawn(self._prove_host_keys(ask))
+            self._proving = self.spawn(prove(self, self.settings.announced, ask))
         else:
             self._on_global_ask(ask)
 
@@ -502,34 +532,37 @@ class Serving(ServerConnection):
     # --- the end ---
 
     def _on_server_ended(self, event: ConnectionEnded) -> None:
-        if self._grace is not None:
-            self._grace.cancel()
+        self._end_grace()
         self._on_ended(event)
-        self.server.ended(self)
-        if self._dropped:
+        if not self.server.ended(self):
+            self.driver.half_close = False
+        if self.dropped or (self.is_check and not self.protocol):
             return
-        self.record("closed", reason="closed" if self.error is None else str(self.error))
+        more = {} if (offence := _offence_of(self)) is None else {"offence": offence}
+        self.record("closed", reason="closed" if self.error is None else str(self.error), **more)
 
 
-def _address(name: object) -> tuple[str, int]:
-    """Return host and port; for a Unix socket its path, or "", and 0."""
-    if isinstance(name, tuple):
-        return str(name[0]), int(name[1])
-    return (name if isinstance(name, str) else ""), 0
+def _offence_of(connection: Serving) -> str | None:
+    """Return what the end of a connection without a login counts as, for bans; or None."""
+    if connection.settings.bans is None or connection.user or connection.server.closing:
+        return None
+    if connection.is_check or connection.is_exempt:
+        return None
+    if connection.offence == "noauth":
+        return "protocol" if isinstance(connection.error, ProtocolError) else "scan"
+    return _OFFENCES.get(connection.offence)
 
 
 Serving.handlers = {
     **COMMON,
+    **dict.fromkeys(Judge.handlers, Serving._on_login_ask),
     VersionReceived: Serving._on_server_version,
     KexDone: Serving._on_server_kex_done,
-    AskHostSignature: Serving._on_host_signature,
-    AskUser: Serving._on_user,
-    AskPassword: Serving._on_password,
-    AskPublicKey: Serving._on_public_key,
-    AskHostBased: Serving._on_host_based,
-    AskRSAKey: Serving._on_rsa_key,
-    AskKeyboardInteractive: Serving._on_keyboard_interactive,
+    AskArithmetic: Serving._on_arithmetic,
+    AskHostSignature: sign_exchange,
     AuthResult: Serving._on_auth_result,
+    AskHandover: Serving._on_handover,
+    Resumed: Serving._on_resumed,
     Authenticated: Serving._on_authenticated,
     AskGlobalRequest: Serving._on_global_request,
     AskOpen: Serving._on_open,

@@ -31,8 +31,7 @@ from nacre.protocol.requests import (
     Subsystem,
     WindowChange,
 )
-from nacre.protocol.tcpip import AGENT_REQUEST
-from nacre.protocol.x11 import X11_REQUEST
+from nacre.protocol.tcpip import AGENT_REQUEST, X11_REQUEST
 from nacre.server.peer import ServerConnection
 from nacre.wire.numbers import MAIN, STDERR
 from nacre.wire.text import safe
@@ -266,7 +265,7 @@ class Session:
                 request.modes,
             )
         self._record(request, granted)
-        return granted
+        return await self.connection.record_is_kept() and granted
 
     async def _forward_agent(self) -> bool:
         self.forwards_agent = await self._host.allows_agent(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
@@ -22,11 +22,16 @@ from nacre.protocol.options import (
 )
 from nacre.protocol.requests import Exec, Request, Subsystem
 from nacre.scp.command import parse_scp
+from nacre.server.admission.bans import BanTable
+from nacre.server.admission.networks import NetworkSet, parse_networks
+from nacre.server.admission.proxy_header import ClientOrigin
+from nacre.server.admission.startups import MaxStartups, Startups
+from nacre.server.handover import HandOver
 from nacre.server.hostkeys import HostKeys, load_certificates
+from nacre.server.judge import Judge, MakeJudge
 from nacre.server.peer import NO_TERMS, ConnectionTerms, Log, to_logging
 from nacre.server.policy import Policy
 from nacre.server.session import Session
-from nacre.server.startups import MaxStartups, Startups
 from nacre.wire import given
 from nacre.wire.text import safe
 
@@ -35,6 +40,13 @@ if TYPE_CHECKING:
     from nacre.sftp.filesystems.base import Filesystem
 
 Handler: TypeAlias = Callable[[Session], Coroutine[Any, Any, int | None]]
+FindOrigin: TypeAlias = Callable[[int, socket.socket], Awaitable["ClientOrigin | None"]]
+"""Reads the header of a trusted proxy, for the connection of this number; raises NacreError."""
+
+KEEPALIVE = 300.0
+"""Seconds of silence before a keepalive request: a client that has vanished behind a proxy or a
+forwarded connection, where TCP does not notice it, is given up after 20 minutes."""
+
 FilesystemFactory: TypeAlias = Callable[[Session], "Filesystem"]
 
 
@@ -55,6 +67,7 @@ class ListenOptions(TypedDict, total=False):
     keepalive_count: int
     banner: str
     accept_env: Sequence[str]
+    proxy_from: Sequence[str]
     sock: socket.socket | None
     startups: Startups | None
     log: Log | None
@@ -82,12 +95,22 @@ class ServerSettings:
     """What every new connection of a server gets.
 
     The fields are the parameters of :func:`nacre.listen`, which documents them, without those that
-    choose where to listen, and ``terms``. A parameter that was left out has its default here.
+    choose where to listen, and these. A parameter that was left out has its default here.
+
+    :ivar terms: what a configuration says besides.
+    :ivar judge: makes what answers the questions of a client's login.
+    :ivar hand_over: passes a connection on to another process at the login, or None.
+    :ivar on_session: called when a client has opened a session, whose requests come next.
+    :ivar verify: whether the engine verifies the signatures of users' keys, and not the judge.
+    :ivar bans: the networks whose connections are closed at once; None for no bans.
+    :ivar find_origin: reads the headers of proxies, in place of this process; None for this one.
+
     Derived fields:
 
     :ivar options: what each engine gets.
     :ivar announced: the host keys that clients are told of.
     :ivar startup_limit: ``max_startups``, parsed.
+    :ivar proxies: ``proxy_from``, parsed.
     :raises ConfigurationError: there is no host key, or a value is not possible.
     """
 
@@ -101,17 +124,25 @@ class ServerSettings:
     limits: Limits = DEFAULT_LIMITS
     login_grace: float = 120.0
     max_startups: str = "10:30:100"
-    keepalive: float | None = None
+    keepalive: float | None = KEEPALIVE
     keepalive_count: int = 3
     banner: str = ""
     accept_env: Sequence[str] = ()
+    proxy_from: Sequence[str] = ()
     startups: Startups = field(default_factory=Startups)
     log: Log = to_logging
     terms: ConnectionTerms = NO_TERMS
+    judge: MakeJudge = Judge
+    hand_over: HandOver | None = None
+    on_session: Callable[[], None] = lambda: None
+    verify: bool = True
+    find_origin: FindOrigin | None = None
+    bans: BanTable | None = None
 
     options: ServerOptions = field(init=False, repr=False)
     announced: HostKeys = field(init=False, repr=False)
     startup_limit: MaxStartups = field(init=False, repr=False)
+    proxies: NetworkSet = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         given.several(self.host_keys, "host_keys")
@@ -126,12 +157,17 @@ class ServerSettings:
             host_keys=tuple(self.host_keys),
             ssh1_ciphers=tuple(self.ssh1_ciphers),
             software=self.terms.software,
+            gss_kex=self.terms.gss_kex,
+            handover=self.hand_over is not None,
+            verify=self.verify,
         )
         object.__setattr__(self, "options", options)
         announced = HostKeys(options.host_keys)
         object.__setattr__(self, "announced", announced)
         object.__setattr__(self, "startup_limit", MaxStartups.parse(self.max_startups))
+        object.__setattr__(self, "proxies", NetworkSet(parse_networks(self.proxy_from)))
         # A caller that changes its list later must not change this value.
+        object.__setattr__(self, "proxy_from", tuple(self.proxy_from))
         object.__setattr__(self, "accept_env", tuple(self.accept_env))
 
     def changed(self, **changes: Unpack[ReloadOptions]) -> ServerSettings:
@@ -186,6 +222,7 @@ def configured(given: dict[str, Any], config: ServerConfig) -> dict[str, Any]:
         "accept_env": config.accept_env,
         "terms": ConnectionTerms.of(config),
     }
+    _check_gss(told["terms"])
     defaults = {one.name: one.default for one in fields(ServerSettings)} | {"host_keys": ()}
     named = {name: value for name, value in given.items() if value != defaults[name]}
     if "host_keys" not in named:
@@ -194,6 +231,18 @@ def configured(given: dict[str, Any], config: ServerConfig) -> dict[str, Any]:
     if "banner" not in named and config.banner is not None:
         told["banner"] = _text("Banner", os.fspath(config.banner)).decode(errors="replace")
     return given | told | named
+
+
+def _check_gss(terms: ConnectionTerms) -> None:
+    """Check that this host has a key for key exchanges by GSSAPI, where they are to be offered.
+
+    :raises ConfigurationError: it has none.
+    """
+    if terms.gss_kex:
+        from nacre.gss.acceptor import refusal
+
+        if (reason := refusal(strict=terms.strict_acceptor)) is not None:
+            raise ConfigurationError(f"GSSAPIKeyExchange: {reason}")
 
 
 def _refuse(problem: str) -> None:

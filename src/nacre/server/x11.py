@@ -8,7 +8,7 @@ import socket
 from typing import Any
 
 from nacre.errors import MalformedMessage
-from nacre.protocol.x11 import PORT, X11_CHANNEL, X11Channel, X11Request
+from nacre.protocol.tcpip import X11_CHANNEL, X11_PORT, X11Channel, X11Request
 from nacre.server.offer import offer
 from nacre.server.peer import ServerConnection
 from nacre.tunnels.listeners import Listening, bind
@@ -80,7 +80,7 @@ async def open_display(connection: ServerConnection, data: bytes) -> ForwardedDi
     host = "localhost" if terms.x11_use_localhost else ""
     for number in range(terms.x11_display_offset, _DISPLAYS):
         try:
-            sockets = await bind(host, PORT + number)
+            sockets = await bind(host, X11_PORT + number)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 continue

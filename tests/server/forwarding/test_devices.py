@@ -38,7 +38,7 @@ async def test_what_is_no_tunnel_is_refused(
 ) -> None:
     connection, policy = RecordingConnection(), Wrong()
     questions = Questions(connection, policy)
-    questions.welcome()
+    questions.welcome(connection)
     ask = AskOpen(channel=0, channel_type=TUNNEL, data=data)
     ask.ask_id = 5
     await open_tunnel(connection, questions, ask)

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from nacre.aio.dial import HostNotFound, loops_threads
 from nacre.errors import ConnectFailed
+from nacre.limits import Limits
 from nacre.protocol.asks import Answer, AskOpen, Denied, GlobalGranted, OpenRefused
 from nacre.protocol.tcpip import (
     CANCEL,
@@ -18,11 +20,13 @@ from nacre.protocol.tcpip import (
     TCPIPChannel,
     TCPIPForward,
 )
+from nacre.server.admission import refusals
 from nacre.server.forwarding import kinds
 from nacre.server.forwarding.forwards import ServerForwards
 from nacre.server.policy import Policy
 from nacre.server.questions import Questions
 from nacre.wire.numbers import OpenFailure
+from parties import until
 from server.stand_ins import RecordingConnection
 
 
@@ -47,13 +51,14 @@ class Stage:
         self.connection = RecordingConnection()
         self.policy = policy or Generous()
         questions = Questions(self.connection, self.policy)
-        self.forwards = ServerForwards(self.connection, questions, listeners)
+        limits = Limits(listeners=listeners, opening=3)
+        self.forwards = ServerForwards(self.connection, questions, loops_threads, limits)
 
-    async def open(self, data: bytes) -> Answer:
+    async def open(self, data: bytes, ask_id: int = 1) -> Answer:
         ask = AskOpen(channel=0, channel_type=DIRECT, data=data)
-        ask.ask_id = 1
+        ask.ask_id = ask_id
         await self.forwards.open(ask)
-        return self.connection.answers[1]
+        return self.connection.answers[ask_id]
 
     async def listen(self, host: str = "", port: int = 0) -> Answer:
         return await self.forwards.decide(LISTEN, TCPIPForward(host, port).encode())
@@ -97,6 +102,26 @@ async def test_what_is_no_host_or_port_is_refused_without_asking(
     assert stage.connection.recorded("forward")[0]["granted"] is False
 
 
+async def test_so_many_connections_are_made_at_once_and_others_wait(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, begun = asyncio.Event(), list[str]()
+
+    async def dial(host: str, port: int, **_: object) -> socket.socket:
+        begun.append(host)
+        await gate.wait()
+        raise HostNotFound(host, OSError("no such name"))
+
+    monkeypatch.setattr(kinds, "dial", dial)
+    opens = [asyncio.ensure_future(stage.open(channel_to(f"h{n}", 1), n)) for n in range(8)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert begun == ["h0", "h1", "h2"]
+    gate.set()
+    await asyncio.gather(*opens)
+    assert begun == [f"h{n}" for n in range(8)]
+
+
 async def test_a_policy_that_refuses_is_told_the_destination(stage: Stage) -> None:
     stage.policy.address = None
     assert await stage.open(channel_to("db.example", 5432)) == OpenRefused(
@@ -104,6 +129,22 @@ async def test_a_policy_that_refuses_is_told_the_destination(stage: Stage) -> No
     )
     assert stage.policy.asked == [("db.example", 5432)]
     assert stage.connection.recorded("forward") == [{"to": "db.example:5432", "granted": False}]
+
+
+async def test_a_flood_of_refused_destinations_is_two_lines(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "QUIET", 0.01)
+    stage.policy.address = None
+    for number in range(1, 101):
+        await stage.open(channel_to("db.example", 5432), number)
+    await until(lambda: sum(map(weight, stage.connection.recorded("forward"))) == 100)
+    assert len(stage.connection.recorded("forward")) < 50
+
+
+def weight(record: dict[str, object]) -> int:
+    assert (record["to"], record["granted"]) == ("db.example:5432", False)
+    return int(str(record.get("channels", 1)))
 
 
 async def test_a_destination_that_does_not_answer_is_named_in_the_refusal(
@@ -119,11 +160,11 @@ async def test_a_destination_that_does_not_answer_is_named_in_the_refusal(
 
 async def test_a_port_that_the_system_chose_is_returned_and_can_be_cancelled(stage: Stage) -> None:
     port = allocated(await stage.listen("localhost"))
-    with socket.create_connection(("127.0.0.1", port), timeout=10):
+    with socket.create_connection(("127.0.0.1", port), timeout=30):
         pass
     assert await stage.cancel("localhost", port) == GlobalGranted()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=10)
+        socket.create_connection(("127.0.0.1", port), timeout=30)
     assert await stage.cancel("localhost", port) == Denied("no such listener")
     await stage.connection.idle()
 
@@ -167,7 +208,7 @@ async def test_requests_are_carried_out_in_their_order(stage: Stage) -> None:
         asyncio.create_task(stage.listen("", port)),
         asyncio.create_task(stage.cancel("", port)),
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert await asyncio.gather(listen, cancel) == [GlobalGranted(), GlobalGranted()]
     await stage.connection.idle()
 
@@ -186,7 +227,7 @@ async def test_a_channel_is_opened_after_what_was_requested_before_it() -> None:
     stage.policy.address = None
     listen = asyncio.create_task(stage.listen("localhost", 81))
     opening = asyncio.create_task(stage.open(channel_to("127.0.0.1", 81)))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await begun.wait()
         await asyncio.sleep(0)
         assert stage.policy.asked == []
@@ -197,7 +238,7 @@ async def test_a_channel_is_opened_after_what_was_requested_before_it() -> None:
 
 async def test_a_connection_that_the_client_refuses_is_closed_and_recorded(stage: Stage) -> None:
     port = allocated(await stage.listen())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await reader.read() == b""
         writer.close()

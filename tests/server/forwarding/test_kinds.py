@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from nacre.aio.dial import loops_threads
 from nacre.errors import ConnectFailed, MalformedMessage
 from nacre.protocol.tcpip import (
     AllocatedPort,
@@ -38,12 +39,12 @@ class Answering(Policy):
 
 def unix(answer: object = True) -> tuple[UnixPaths, Answering]:
     connection, policy = RecordingConnection(), Answering(answer)
-    return UnixPaths(connection, Questions(connection, policy)), policy
+    return UnixPaths(connection, Questions(connection, policy), loops_threads), policy
 
 
 def ports() -> Ports:
     connection = RecordingConnection()
-    return Ports(connection, Questions(connection, Policy()))
+    return Ports(connection, Questions(connection, Policy()), loops_threads)
 
 
 async def test_places_on_the_wire() -> None:

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from nacre.aio.dial import Lookups
 from nacre.errors import ConnectFailed, MalformedMessage, NacreError
+from nacre.limits import Limits
 from nacre.protocol.asks import Answer, AskOpen, Denied, GlobalGranted, OpenRefused
 from nacre.protocol.tcpip import (
     CANCEL,
@@ -25,10 +27,12 @@ from nacre.protocol.tcpip import (
     Endpoint,
 )
 from nacre.protocol.tunnel import TUNNEL
+from nacre.server.admission.refusals import Refusals
 from nacre.server.forwarding.kinds import PlaceKind, Ports, UnixPaths
 from nacre.server.offer import offer
 from nacre.server.peer import ServerConnection
 from nacre.server.questions import Questions
+from nacre.sftp.server.receipts import UNKEPT
 from nacre.tunnels.listeners import Listening
 from nacre.tunnels.relay import grant
 from nacre.wire.numbers import OpenFailure
@@ -51,17 +55,31 @@ KINDS: Mapping[str, type[PlaceKind]] = {
 class ServerForwards:
     """The forwarding of one connection.
 
-    :param listeners: how many ports and Unix sockets the client may have open at once.
+    :param lookups: where names are looked up.
     """
 
-    def __init__(self, connection: ServerConnection, questions: Questions, listeners: int) -> None:
+    def __init__(
+        self,
+        connection: ServerConnection,
+        questions: Questions,
+        lookups: Lookups,
+        limits: Limits,
+    ) -> None:
         self._connection = connection
         self._questions = questions
-        self._most = listeners
+        self._lookups = lookups
+        self._most = limits.listeners
+        self._refused = Refusals("forward", "channels")
+        self._opening = asyncio.Semaphore(limits.opening)
         self._listening: dict[Endpoint, Listening] = {}
         # Requests to listen and to cancel are carried out in the order of their arrival, and before
         # channels that are opened after them: these may lead to what is listened on.
         self._order = asyncio.Lock()
+
+    @property
+    def listens(self) -> int:
+        """On how many places it listens for the client."""
+        return len(self._listening)
 
     # --- connections that the client opens through this server ---
 
@@ -73,7 +91,7 @@ class ServerForwards:
 
             await open_tunnel(connection, self._questions, ask)
             return
-        kind = KINDS[ask.channel_type](connection, self._questions)
+        kind = KINDS[ask.channel_type](connection, self._questions, self._lookups)
         try:
             place = kind.destination(ask.data)
         except MalformedMessage:
@@ -81,23 +99,36 @@ class ServerForwards:
             return
         async with self._order:
             await self._questions.wait_welcomed()
+        async with self._opening:
+            sock = await self._connected(kind, place, ask)
+        if sock is not None:
+            await grant(connection, ask, sock)
+
+    async def _connected(
+        self, kind: PlaceKind, place: Endpoint, ask: AskOpen
+    ) -> socket.socket | None:
+        """Return a connection to a place, or refuse the channel."""
+        connection = self._connection
         connect = await kind.may_connect(place)
-        connection.record("forward", to=_shown(place), granted=connect is not None)
         if connect is None:
+            self._refused.note(connection, to=_shown(place), granted=False)
             connection.answer(ask.ask_id, OpenRefused(description="not allowed"))
-            return
+            return None
+        connection.record("forward", to=_shown(place), granted=True)
+        if not await connection.record_is_kept():
+            connection.answer(ask.ask_id, OpenRefused(description=UNKEPT))
+            return None
         try:
-            sock = await connect()
+            return await connect()
         except ConnectFailed as error:
             connection.answer(ask.ask_id, OpenRefused(OpenFailure.CONNECT_FAILED, str(error)))
-            return
-        await grant(connection, ask, sock)
+            return None
 
     # --- places that this server listens on for the client ---
 
     async def decide(self, name: str, data: bytes) -> Answer:
         """Carry out a request to listen or to stop, one of :data:`KINDS`, and return the answer."""
-        kind = KINDS[name](self._connection, self._questions)
+        kind = KINDS[name](self._connection, self._questions, self._lookups)
         try:
             asked = kind.place(data)
         except MalformedMessage:
@@ -124,6 +155,9 @@ class ServerForwards:
                 self._listening[place] = listening
         why = {"reason": safe(reason)} if reason else {}
         self._connection.record("forward", listen=_shown(place), granted=not reason, **why)
+        if not await self._connection.record_is_kept() and not reason:
+            await self._cancel(place)
+            return Denied(UNKEPT)
         return Denied(reason) if reason else GlobalGranted(kind.reply(asked, place))
 
     def _refusal(self, asked: Endpoint) -> str:

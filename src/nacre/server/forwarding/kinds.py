@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
-from nacre.aio.dial import dial
+from nacre.aio.dial import Lookups, dial
 from nacre.protocol.tcpip import (
     FORWARDED,
     FORWARDED_STREAMLOCAL,
@@ -28,8 +26,6 @@ from nacre.server.peer import ServerConnection
 from nacre.server.questions import Questions
 from nacre.tunnels.listeners import bind
 from nacre.tunnels.unix import UnixSockets
-
-_LOOKUPS = 8
 
 
 class Listened(NamedTuple):
@@ -56,13 +52,17 @@ class PlaceKind:
     """One kind of places.
 
     :ivar OFFERED: the type of the channel for a connection that was accepted.
+    :param lookups: where names are looked up.
     """
 
     OFFERED: str
 
-    def __init__(self, connection: ServerConnection, questions: Questions) -> None:
+    def __init__(
+        self, connection: ServerConnection, questions: Questions, lookups: Lookups
+    ) -> None:
         self._connection = connection
         self._questions = questions
+        self._lookups = lookups
 
     def destination(self, data: bytes) -> Endpoint:
         """Return where a channel is to lead; raises MalformedMessage."""
@@ -91,12 +91,6 @@ class PlaceKind:
     def reply(self, asked: Endpoint, place: Endpoint) -> bytes:
         """Return the data of the reply to a request that was granted."""
         return b""
-
-
-@cache
-def _lookups() -> ThreadPoolExecutor:
-    """Return threads for the names in clients' requests: a slow lookup must not delay a login."""
-    return ThreadPoolExecutor(_LOOKUPS, "forward")
 
 
 class Ports(PlaceKind):
@@ -130,7 +124,7 @@ class Ports(PlaceKind):
         )
         if answer is not True:
             return None
-        return lambda: dial(host, port, wanted="anything", lookups=_lookups())
+        return lambda: dial(host, port, wanted="anything", lookups=self._lookups)
 
     async def may_listen(self, place: Endpoint) -> Listen | None:
         """Ask on which address to listen."""
@@ -142,7 +136,7 @@ class Ports(PlaceKind):
         address = host
 
         async def listen() -> Listened:
-            sockets = await bind(address, place.port, _lookups())
+            sockets = await bind(address, place.port, self._lookups)
             return Listened(sockets, Endpoint(place.host, sockets[0].getsockname()[1]))
 
         return listen

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from nacre.config.server.penalties import PenaltyRules
-from nacre.server.sources import Penalties, network_of
+from nacre.server.admission.sources import Penalties, network_of
 
 RULES = PenaltyRules(min=10, max=30)
 

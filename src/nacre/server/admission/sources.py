@@ -10,13 +10,24 @@ import socket
 import struct
 
 from nacre.config.server.penalties import PenaltyRules
+from nacre.server.peer import ServerConnection
 from nacre.value import value
+
+_LAN = 64
+"""The bits of an IPv6 network of which one host may have all addresses (RFC 4291 section 2.5.1)."""
 
 _RECORDS = 1024
 _RECORD = struct.Struct("=16sBBxxxxxxd")
 _COUNT = struct.Struct("=Q")
 _REGION = _COUNT.size + _RECORDS * _RECORD.size
 _MAPPED = bytes(10) + b"\xff\xff"
+
+
+def source_of(connection: ServerConnection) -> bytes:
+    """Return the network of a client: /32, /64, or a larger one; each local client has its own."""
+    ipv4, ipv6 = connection.terms.net_block_size
+    network = network_of(connection.peer[0], (ipv4, min(ipv6, _LAN)))
+    return network or b"connection %d" % connection.id
 
 
 def network_of(address: str, bits: tuple[int, int] = (32, 128)) -> bytes:
@@ -32,6 +43,11 @@ def network_of(address: str, bits: tuple[int, int] = (32, 128)) -> bytes:
     packed = packed.removeprefix(_MAPPED)
     spare = max(0, len(packed) * 8 - bits[len(packed) == 16])
     return (int.from_bytes(packed) >> spare << spare).to_bytes(len(packed))
+
+
+def penalties_size(processes: int) -> int:
+    """Return the bytes that the penalties of some processes take."""
+    return processes * _REGION
 
 
 @value
@@ -55,15 +71,18 @@ class Penalties:
     penalties misses some.
 
     :param processes: how many processes there will be.
+    :param shared: memory of :func:`penalties_size` bytes that they share.
     """
 
     # _penalties   by network, in the order in which they were added to last; _sizes: how many of
     #              them are of IPv4 (4 bytes) and of IPv6 (16).
     # _read        for each process, how many of its records were read.
 
-    def __init__(self, processes: int = 1) -> None:
+    def __init__(self, processes: int = 1, shared: memoryview | None = None) -> None:
         # A mapping without a file is shared with children.
-        self._shared = mmap.mmap(-1, processes * _REGION)
+        if shared is None:
+            shared = memoryview(mmap.mmap(-1, penalties_size(processes)))
+        self._shared = shared
         self._own = 0
         self._read = [0] * processes
         self._penalties: dict[bytes, _Penalty] = {}

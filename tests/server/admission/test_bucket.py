@@ -1,0 +1,17 @@
+"""A bucket of tokens."""
+
+from __future__ import annotations
+
+from nacre.server.admission.bucket import Bucket
+
+
+def test_a_bucket_has_a_burst_and_a_rate() -> None:
+    now = 0.0
+    bucket = Bucket(2, 3, lambda: now)
+    assert [bucket.take() for _ in range(4)] == [True, True, True, False]
+    now = 0.4
+    assert not bucket.take()
+    now = 0.5
+    assert [bucket.take() for _ in range(2)] == [True, False]
+    now = 1000
+    assert [bucket.take() for _ in range(4)] == [True, True, True, False]
