@@ -24,6 +24,7 @@ from nacre.blocking.forwarding import AgentSocket
 from nacre.blocking.streams import Reader, Writer
 from nacre.keys import PublicKey
 from nacre.protocol.asks import Challenge, KeyTerms, PasswordExpired, UserRequirement
+from nacre.protocol.gssapi import ContextAcceptor
 from nacre.protocol.requests import Request
 from nacre.protocol.tunnel import TunnelMode
 from nacre.server import listen as _listen
@@ -100,13 +101,18 @@ class _InThreads(Policy):
 
     async def change_password(
         self, user: str, old: str, new: str, connection: ServerConnection
-    ) -> bool:
+    ) -> bool | PasswordExpired:
         return await self._ask(self._policy.change_password, user, old, new, connection)
 
     async def public_key(
         self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
     ) -> bool | KeyTerms:
         return await self._ask(self._policy.public_key, user, key, algorithm, signed, connection)
+
+    async def gssapi(
+        self, user: str, context: ContextAcceptor, connection: ServerConnection
+    ) -> bool:
+        return await self._ask(self._policy.gssapi, user, context, connection)
 
     async def rsa_key(
         self, user: str, modulus: int, connection: ServerConnection
