@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from nacre.daemon.accounts.policy import REQUIREMENTS
-from nacre.protocol.asks import Requirement
+from nacre.daemon.accounts.virtual.requirements import REQUIREMENTS
+from nacre.daemon.processes.pam import logins
+from nacre.daemon.processes.pam.login import PAMLogin
+from nacre.protocol.requirement import Requirement
 
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 
 def by_default(policy: str) -> Requirement:
-    """Return what is required of users of a policy where HostbasedAuthentication is off."""
-    return tuple(one for one in REQUIREMENTS[policy] if "hostbased" not in one)
+    """Return what is required of users of a policy with the methods that are on by default."""
+    off = {"hostbased", "gssapi-keyex", "gssapi-with-mic"}
+    return tuple(one for one in REQUIREMENTS[policy] if not off & set(one))
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,10 @@ class SystemAccount:
     name: str
     password: str
     home: Path
+
+    @property
+    def uid(self) -> int:
+        return pwd.getpwnam(self.name).pw_uid
 
     def authorize(self, text: str) -> Path:
         """Put ``text`` into the account's authorized_keys."""
@@ -74,12 +83,28 @@ def second_root(tmp_path: Path) -> Iterator[SystemAccount]:
             _call("userdel", "--force", name)
 
 
-@pytest.fixture(scope="session")
-def system_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemAccount]:
+@pytest.fixture
+async def pam_logins(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[PAMLogin]]:
+    """All processes of PAM that a test starts for connections; they end with it."""
+    made: list[PAMLogin] = []
+
+    class Noted(PAMLogin):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            made.append(self)
+
+    monkeypatch.setattr(logins, "PAMLogin", Noted)
+    yield made
+    for login in made:
+        login.close()
+        await login.ended
+
+
+@contextmanager
+def _account(shared: Path, name: str) -> Iterator[SystemAccount]:
     if os.geteuid() != 0 or shutil.which("useradd", path=PATH) is None:
         pytest.skip("only root can make an account")
-    name, password = f"nacre-s{os.getpid()}", secrets.token_hex(8)
-    shared = tmp_path_factory.getbasetemp().parent
+    password = secrets.token_hex(8)
     with _alone(shared):
         _call("useradd", "--create-home", "--shell", "/bin/sh", name)
     try:
@@ -89,3 +114,15 @@ def system_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemA
     finally:
         with _alone(shared):
             _call("userdel", "--remove", "--force", name)
+
+
+@pytest.fixture(scope="session")
+def system_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemAccount]:
+    with _account(tmp_path_factory.getbasetemp().parent, f"nacre-s{os.getpid()}") as account:
+        yield account
+
+
+@pytest.fixture(scope="session")
+def other_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemAccount]:
+    with _account(tmp_path_factory.getbasetemp().parent, f"nacre-d{os.getpid()}") as account:
+        yield account

@@ -7,13 +7,14 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import nacre
 from nacre.crypto.password import hash_password
-from nacre.daemon.accounts.store import FILE, StoredKey, User, UserStore
+from nacre.daemon.store.store import FILE, UserStore
+from nacre.daemon.store.values import StoredKey, StoredUser
 
 KEY = nacre.generate("ssh-ed25519")
 HASH = hash_password(b"secret", os.urandom)
@@ -36,7 +37,8 @@ class Server:
                 if re.search(pattern, line):
                     return line
             assert self.process.stderr is not None
-            async with asyncio.timeout(20):
+            # A machine with much to do takes more than 20 seconds to start a server.
+            async with asyncio.timeout(60):
                 line = (await self.process.stderr.readline()).decode()
             assert line, f"ended without {pattern!r}:\n{''.join(self.lines)}"
             self.lines.append(line)
@@ -44,9 +46,18 @@ class Server:
     async def end(self) -> int:
         """Read what is left and return the exit status."""
         assert self.process.stderr is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             self.lines += (await self.process.stderr.read()).decode().splitlines(keepends=True)
             return await self.process.wait()
+
+    def statuses(self) -> list[dict[str, str]]:
+        """Return /proc/PID/status of each process that the server has started."""
+        found = []
+        for file in Path("/proc").glob("[0-9]*/status"):
+            with suppress(OSError):
+                lines = [line.partition(":") for line in file.read_text().splitlines()]
+                found.append({name: rest.strip() for name, _, rest in lines})
+        return [status for status in found if status["PPid"] == str(self.process.pid)]
 
     def connect(self, user: str = "alice", **options: Any) -> Any:
         options = {"keys": [KEY], "agent": False, **options}
@@ -80,9 +91,11 @@ def make_state(tmp_path: Path) -> Path:
     state.mkdir(mode=0o700)
     store = UserStore(state / FILE)
     key = StoredKey(KEY.public, "")
-    store.add(User(name="alice", password=HASH, home=str(tmp_path), run_as=RUN_AS), [key])
-    store.add(User(name="both", password=HASH, auth="password-publickey", run_as=RUN_AS), [key])
+    store.add(StoredUser(name="alice", password=HASH, home=str(tmp_path), run_as=RUN_AS), [key])
+    store.add(
+        StoredUser(name="both", password=HASH, auth="password-publickey", run_as=RUN_AS), [key]
+    )
     home = str(tmp_path / "files")
-    store.add(User(name="files", service="sftp", home=home, run_as=RUN_AS), [key])
+    store.add(StoredUser(name="files", service="sftp", home=home, run_as=RUN_AS), [key])
     store.close()
     return state

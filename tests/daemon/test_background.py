@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nacre.daemon.background import PidFile, append_to, silence
-from nacre.errors import StateError
+from nacre.daemon.background import PidFile, silence
 
 LEAVE = """
 import os, sys
@@ -79,11 +78,6 @@ def test_a_child_leaves_the_pid_file_alone(tmp_path: Path) -> None:
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
     assert path.exists()
-
-
-def test_a_log_file_that_can_not_be_opened(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match=r"log file .*missing/log"):
-        append_to(str(tmp_path / "missing" / "log"))
 
 
 def test_silence_takes_what_is_written() -> None:

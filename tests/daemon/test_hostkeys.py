@@ -47,9 +47,10 @@ def test_openssh_reads_the_host_keys(tmp_path: Path) -> None:
 
 def test_more_types_where_they_are_asked_for(tmp_path: Path) -> None:
     load_host_keys(tmp_path)
-    keys = load_host_keys(tmp_path, key_types(["ecdsa-sha2-nistp384", "rsa-sha2-256"]))
+    more = ("ecdsa-sha2-nistp384", "ssh-mldsa44-ed25519@openssh.com")
+    keys = load_host_keys(tmp_path, key_types([*more, "rsa-sha2-256"]))
     # Those that are there are used, whoever asked for them.
-    assert {key.public.type for key in keys} == {*DEFAULT_TYPES, "ecdsa-sha2-nistp384"}
+    assert {key.public.type for key in keys} == {*DEFAULT_TYPES, *more}
 
 
 @pytest.mark.slow

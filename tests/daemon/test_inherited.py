@@ -27,7 +27,7 @@ def standard(reading: int, writing: int) -> Iterator[None]:
 
 
 async def receive(sock: socket.socket) -> bytes:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         return await asyncio.get_running_loop().sock_recv(sock, 1 << 16)
 
 
@@ -50,7 +50,7 @@ async def test_two_pipes_are_joined_to_a_socket() -> None:
     os.close(write)
     assert await receive(taken.sock) == b""
     taken.sock.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await taken.ended()
     assert os.read(read, 10) == b""
     os.close(read)
@@ -64,7 +64,7 @@ async def test_a_client_that_reads_no_more_ends_it() -> None:
     os.close(theirs_out)
     os.close(read)
     taken.sock.send(b"x" * 100)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await taken.ended()
     assert await receive(taken.sock) == b""
     taken.sock.close()
@@ -104,7 +104,7 @@ async def test_the_first_connection_of_a_port_is_taken_and_no_other() -> None:
     where = [sock.getsockname() for sock in sockets.all]
     taking = asyncio.create_task(take_first(sockets, asyncio.Event()))
     with socket.create_connection(where[1]) as client:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             taken = await taking
         assert isinstance(taken, Taken)
         with taken.sock:

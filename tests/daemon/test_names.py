@@ -69,7 +69,7 @@ async def test_a_name_server_that_hangs_costs_a_bounded_time(
     monkeypatch.setattr(names, "look_up", hang)
     monkeypatch.setattr(names, "PATIENCE", 0.01)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert await name_of("192.0.2.1") == "192.0.2.1"
     finally:
         release.set()

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import nacre
+from gss.fake_library import GSSError, fake_library
 from nacre.config.server.files import load
 from nacre.config.values import LogLevel
 from nacre.daemon.hostkeys import FILES, load_host_keys
-from nacre.daemon.log import StandardError
+from nacre.daemon.log.place import LogPlace
+from nacre.daemon.log.server_log import StandardError
 from nacre.daemon.names import name_of
 from nacre.daemon.settings import DaemonSettings
-from nacre.errors import ConfigurationError
+from nacre.errors import ConfigurationError, StateError
 from nacre.protocol.options import Profile
+from nacre.server.admission.startups import Startups
 from nacre.server.peer import NO_TERMS
-from nacre.server.startups import Startups
 
 
 async def handler(session: nacre.Session) -> None:
@@ -110,18 +115,26 @@ def test_without_words_there_is_nothing_to_say_of_connections(tmp_path: Path) ->
     assert terms == NO_TERMS
 
 
-def test_a_daemon_without_a_state_directory_goes_on_without_a_banner(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_state", [True, False])
+def test_a_daemon_in_the_place_of_sshd_goes_on_without_a_banner(
+    tmp_path: Path, has_state: bool
+) -> None:
     problems: list[str] = []
     rules = load(None, (f"Banner={tmp_path / 'missing'}",))
-    made = DaemonSettings(rules=rules, profile="default", state=None)
+    state = tmp_path if has_state else None
+    made = DaemonSettings(rules=rules, profile="default", state=state, as_sshd=True)
     assert made.banner(problems.append) == ""
     assert "Banner: can't read" in problems[0]
+    # It makes no host keys in its state directory: they are those of the system, if it has some.
+    with suppress(StateError):
+        made.host_keys()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_where_the_log_goes() -> None:
     rules = load(None, ("SyslogFacility=LOCAL3",))
-    made = DaemonSettings(rules=rules, profile="default", state=None, to_syslog=True)
-    line = made.destination.line(LogLevel.INFO, "event=x")
+    made = DaemonSettings(rules=rules, profile="default", state=None, log=LogPlace(where="syslog"))
+    line = made.destination.line(LogLevel.INFO, {"event": "x"})
     assert line.startswith("<158>")
     here = DaemonSettings(rules=rules, profile="default", state=None)
     assert isinstance(here.destination, StandardError)
@@ -137,3 +150,18 @@ def test_the_configuration_is_read_again(tmp_path: Path) -> None:
     assert (made.config.max_sessions, made.again().config.max_sessions) == (3, 4)
     fixed = DaemonSettings(rules=load(file), profile="default", state=tmp_path)
     assert fixed.again() is fixed
+
+
+@pytest.mark.parametrize("error", [None, GSSError(1, 7, "No key table entry")])
+def test_keys_are_exchanged_by_gssapi_where_the_host_has_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: GSSError | None
+) -> None:
+    library: Any = fake_library()
+    library.Credentials.error = error
+    monkeypatch.setitem(sys.modules, "gssapi", library)
+    made = settings(tmp_path, "GSSAPIKeyExchange=yes", "GSSAPIKexAlgorithms=gss-nistp256-sha256-")
+    problems: list[str] = []
+    server = made.server(nacre.Policy(), handler, Startups(), problems.append)
+    offered = () if error else ("gss-nistp256-sha256-toWM5Slw5Ew8Mqkay+al2g==",)
+    assert server.options.gss_kex == offered
+    assert problems == (["GSSAPIKeyExchange: No key table entry"] if error else [])

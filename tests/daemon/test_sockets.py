@@ -5,11 +5,23 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import stat
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from nacre.config.server.files import parse
-from nacre.daemon.sockets import Address, ListeningSockets, Passed, announce, bind, configured, show
+from nacre.daemon.sockets import (
+    Address,
+    ListeningSockets,
+    Passed,
+    announce,
+    bind,
+    configured,
+    place,
+    show,
+)
 from nacre.errors import StateError
 
 
@@ -20,17 +32,19 @@ def close(sockets: list[socket.socket]) -> None:
 
 def test_a_socket_listens_on_the_address() -> None:
     (sock,) = bind(Address("127.0.0.1", 0))
-    with sock, socket.create_connection(sock.getsockname(), timeout=10):
+    with sock, socket.create_connection(sock.getsockname(), timeout=30):
         assert sock.getsockname()[0] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_keepalive_is_inherited_by_accepted_sockets(wanted: bool) -> None:
     (sock,) = bind(Address("127.0.0.1", 0), keepalive=wanted)
-    with sock, socket.create_connection(sock.getsockname(), timeout=10):
+    with sock, socket.create_connection(sock.getsockname(), timeout=30):
         accepted, _ = sock.accept()
         with accepted:
             assert bool(accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)) is wanted
+            idle = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+            assert (idle == 300) is wanted, "not the system's two hours"
 
 
 def test_no_host_is_every_address() -> None:
@@ -149,7 +163,7 @@ def test_a_routing_domain_is_the_device_of_the_socket() -> None:
     with sock:
         device = sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16)
         assert device.rstrip(b"\0") == b"lo"
-        with socket.create_connection(sock.getsockname(), timeout=10):
+        with socket.create_connection(sock.getsockname(), timeout=30):
             pass
     with pytest.raises(StateError, match="no routing domain vrf-none"):
         bind(Address("127.0.0.1", 0, domain="vrf-none"))
@@ -197,7 +211,7 @@ def test_a_change_that_fails_changes_nothing() -> None:
             with pytest.raises(StateError, match="another program uses it"):
                 sockets.change(wanted)
             (sock,) = sockets.all
-            with socket.create_connection(("127.0.0.1", kept.port), timeout=10):
+            with socket.create_connection(("127.0.0.1", kept.port), timeout=30):
                 assert port_of(sock) == kept.port
 
 
@@ -247,3 +261,54 @@ def test_one_address_must_be_usable() -> None:
         with pytest.raises(StateError, match="another program uses it"):
             sockets.change([used], report=told.append)
         assert [port_of(one) for one in sockets.all] == [kept.port]
+
+
+def test_a_path_is_a_socket_of_the_servers_account_that_another_process_may_have() -> None:
+    with tempfile.TemporaryDirectory(prefix="nacre-") as directory:
+        address = Address(f"{directory}/api", 0, socket.AF_UNIX, told_by="--api")
+        with ListeningSockets() as sockets:
+            sockets.change([address])
+            assert stat.S_IMODE(os.stat(address.host).st_mode) == 0o600
+            assert [place(one) for one in sockets.all] == [address.host]
+            data, descriptors = sockets.pack()
+            with ListeningSockets() as others:
+                others.adopt(Passed(data, [os.dup(one) for one in descriptors]))
+                assert others.addresses == (address,)
+            with pytest.raises(StateError, match="api: Address already in use: give another path"):
+                bind(address)
+        (again,) = bind(address)
+        again.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("file", "File exists"), ("none/api", "No such file"), ("x" * 200, "path too long")],
+)
+def test_a_path_that_can_not_be_a_socket_is_told_and_left_as_it_is(name: str, said: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="nacre-") as directory:
+        (Path(directory) / "file").write_text("kept")
+        with pytest.raises(StateError, match=f"{said}.*: give another path with --api"):
+            bind(Address(f"{directory}/{name}", 0, socket.AF_UNIX, told_by="--api"))
+        assert (Path(directory) / "file").read_text() == "kept"
+
+
+def test_a_path_where_others_could_put_their_own_socket_is_refused() -> None:
+    with tempfile.TemporaryDirectory(prefix="nacre-") as directory:
+        above = Path(directory) / "a"
+        place = above / "b"
+        place.mkdir(parents=True)
+        address = Address(f"{place}/api", 0, socket.AF_UNIX, told_by="--api")
+        for shared, mode, said in (
+            (place, 0o777, "can write to the directory"),
+            (place, 0o770, "can write to the directory"),
+            (place, 0o1777, "can write to the directory"),
+            (above, 0o777, "can change the directory"),
+        ):
+            shared.chmod(mode)
+            with pytest.raises(StateError, match=f"{said} {shared}: give a path with --api"):
+                bind(address)
+            assert os.listdir(place) == []
+            shared.chmod(0o755)
+        above.chmod(0o1777)
+        (sock,) = bind(address)
+        sock.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nacre.daemon.state import default_path, open_state, remove_unfinished, write_once
+from nacre.daemon.state import alone, default_path, open_state, remove_unfinished, write_once
 from nacre.errors import StateError
 
 
@@ -69,6 +70,31 @@ def test_only_the_first_writes(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["secret"]
 
 
+def test_a_secret_and_its_name_are_on_the_disk_when_it_counts_as_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "secret"
+    synced: list[object] = []
+    locked: list[int] = []
+
+    def fsync(descriptor: int) -> None:
+        found = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.append(sorted(os.listdir(found)) if found.is_dir() else found.read_bytes())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(fcntl, "flock", lambda descriptor, operation: locked.append(operation))
+    before = len(os.listdir("/proc/self/fd"))
+    assert write_once(path, b"content")
+    content, names = synced
+    assert content == b"content"
+    assert isinstance(names, list)
+    assert "secret" in names
+    (tmp_path / ".secret.x.unfinished").touch()
+    remove_unfinished(tmp_path)
+    assert locked == [fcntl.LOCK_EX] * 2
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
     program = (
         "import os, signal, sys\n"
@@ -81,7 +107,8 @@ def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
     for call in ("fsync", "link", "unlink"):
         path = tmp_path / "key"
         subprocess.run([sys.executable, "-c", program, call, path], timeout=30, check=False)
-        assert len(os.listdir(tmp_path)) == (2 if call == "unlink" else 1)
+        left = [name for name in os.listdir(tmp_path) if not name.startswith(".lock-")]
+        assert len(left) == (2 if call == "unlink" else 1)
         remove_unfinished(tmp_path)
         assert os.listdir(tmp_path) == (["key"] if call == "unlink" else [])
     assert (tmp_path / "key").read_bytes() == b"secret"
@@ -93,7 +120,7 @@ def test_of_many_at_once_one_writes(tmp_path: Path) -> None:
     barrier = threading.Barrier(8)
 
     def write(number: int) -> None:
-        barrier.wait(10)
+        barrier.wait(30)
         if write_once(path, b"%d" % number):
             won.append(number)
 
@@ -104,3 +131,55 @@ def test_of_many_at_once_one_writes(tmp_path: Path) -> None:
         thread.join()
     assert [path.read_bytes()] == [b"%d" % number for number in won]
     assert os.listdir(tmp_path) == ["secret"]
+
+
+def test_who_can_list_a_directory_can_not_lock_it(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        program = (
+            "import sys; from pathlib import Path; from nacre.daemon.state import write_once;"
+            "write_once(Path(sys.argv[1]), b'secret')"
+        )
+        made = [sys.executable, "-c", program, str(tmp_path / "key")]
+        subprocess.run(made, timeout=30, check=True)
+    finally:
+        os.close(descriptor)
+    assert os.listdir(tmp_path) == ["key"]
+
+
+def test_the_lock_is_a_file_that_other_accounts_can_not_open(tmp_path: Path) -> None:
+    lock = tmp_path / f".lock-{os.geteuid()}"
+    with alone(tmp_path):
+        assert mode(lock) == 0o600
+    assert os.listdir(tmp_path) == []
+    lock.symlink_to(tmp_path / "other")
+    with pytest.raises(OSError, match="symbolic links"), alone(tmp_path):
+        pass
+    assert os.listdir(tmp_path) == [lock.name]
+    if os.geteuid() == 0:
+        lock.unlink()
+        lock.touch()
+        os.chown(lock, 1, -1)
+        with pytest.raises(PermissionError, match="another account's"), alone(tmp_path):
+            pass
+
+
+def test_one_after_the_other_is_alone_in_a_directory(tmp_path: Path) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def enter() -> None:
+        for _ in range(50):
+            with alone(tmp_path):
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    threads = [threading.Thread(target=enter) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert most == [1] * 300
+    assert os.listdir(tmp_path) == []

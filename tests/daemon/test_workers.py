@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 import nacre
-from daemon.served import Server, make_state, serving
+from daemon.served import NACRE, Server, make_state, serving
+from procfs import children, name_of
 
 pytestmark = pytest.mark.slow
 
@@ -32,9 +33,12 @@ async def working(state: Path, *arguments: str) -> AsyncIterator[Server]:
         yield server
 
 
-def workers(server: Server) -> set[int]:
-    pid = server.process.pid
-    return {int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+async def workers(server: Server) -> set[int]:
+    """Return the workers, once the process of the control socket has named itself."""
+    async with asyncio.timeout(20):
+        while (control := control_process(server)) is None:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+    return set(children(server.process.pid)) - {control}
 
 
 def numbers(server: Server, event: str) -> list[int]:
@@ -48,6 +52,43 @@ async def serving_pid(ssh: nacre.Connection) -> int:
     return int((await ssh.run("echo $PPID")).stdout)
 
 
+def control_process(server: Server) -> int | None:
+    return next((p for p in children(server.process.pid) if name_of(p) == "nacre-control"), None)
+
+
+async def who(state: Path) -> int:
+    """Return the exit status of ``nacre who``."""
+    process = await asyncio.create_subprocess_exec(
+        *(NACRE, "who", "--state", state),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    return await process.wait()
+
+
+async def test_the_process_of_the_control_socket_is_replaced_and_ends_with_the_supervisor(
+    state: Path,
+) -> None:
+    async with working(state) as server:
+        assert await who(state) == 0
+        first = control_process(server)
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await server.until("the control process died")
+        async with asyncio.timeout(20):
+            while control_process(server) in (first, None):  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)
+            while await who(state) != 0:
+                pass
+        second = control_process(server)
+        assert second is not None
+        async with server.connect() as ssh:
+            assert (await ssh.run("echo x")).stdout == "x\n"
+        server.process.kill()
+        await until_gone(second)
+        assert await who(state) == 1
+
+
 async def until_gone(pid: int) -> None:
     async with asyncio.timeout(20):
         while Path(f"/proc/{pid}").exists():  # noqa: ASYNC110 - it is nobody's child here
@@ -56,35 +97,35 @@ async def until_gone(pid: int) -> None:
 
 async def test_connections_are_spread_and_the_log_is_one(state: Path) -> None:
     async with working(state) as server, AsyncExitStack() as stack:
-        assert len(workers(server)) == 2
+        assert len(await workers(server)) == 2
         serve: set[int] = set()
         # Which one takes a connection is the system's choice.
         async with asyncio.timeout(60):
             while len(serve) < 2:
                 opened = [stack.enter_async_context(server.connect()) for _ in range(20)]
                 serve |= {await serving_pid(ssh) for ssh in await asyncio.gather(*opened)}
-        assert serve == workers(server)
+        assert serve == await workers(server)
         await stack.aclose()
         server.process.terminate()
         assert await server.end() == 0
         assert set(numbers(server, "accepted")) == {1, 2}
-        assert all(re.match(r"time=|listening", line) for line in server.lines)
+        assert all(re.match(r"time=|listening|WARNING", line) for line in server.lines)
 
 
 async def test_a_worker_that_dies_is_replaced(state: Path) -> None:
     async with working(state) as server:
         ssh = await server.connect()
         pid = await serving_pid(ssh)
-        (other,) = workers(server) - {pid}
+        (other,) = await workers(server) - {pid}
         os.kill(pid, signal.SIGKILL)
         line = await server.until("a worker died")
         assert f"pid={pid} status=-9" in line
         with pytest.raises(nacre.ConnectionLost):
             await ssh.run("true")
         async with asyncio.timeout(20):
-            while len(workers(server)) < 2:  # noqa: ASYNC110 - nothing tells when it is there
+            while len(await workers(server)) < 2:  # noqa: ASYNC110 - nothing tells when it is there
                 await asyncio.sleep(0.01)
-        assert other in workers(server)
+        assert other in await workers(server)
         os.kill(other, signal.SIGKILL)
         async with server.connect() as again:
             assert await serving_pid(again) not in {pid, other}
@@ -166,7 +207,7 @@ async def test_second_signal_hurries(state: Path) -> None:
 
 async def test_workers_end_when_their_supervisor_is_gone(state: Path) -> None:
     async with working(state) as server:
-        left = workers(server)
+        left = await workers(server)
         server.process.kill()
         for pid in left:
             await until_gone(pid)
@@ -195,7 +236,7 @@ async def test_what_is_wrong_at_the_start_is_said(state: Path, tmp_path: Path) -
 
 COUNT = """
 import os
-from nacre.server.startups import Startups
+from nacre.server.admission.startups import Startups
 startups = Startups(2)
 startups.enter()
 if (pid := os.fork()) == 0:

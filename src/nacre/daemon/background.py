@@ -7,8 +7,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from nacre.errors import StateError
-
 _PUBLIC = 0o644
 
 
@@ -36,20 +34,6 @@ def silence(*descriptors: int) -> None:
         os.dup2(null, descriptor)
     if null not in descriptors:
         os.close(null)
-
-
-def append_to(path: str) -> None:
-    """Have standard error append to a file, which is made with mode 0600 if it is missing.
-
-    :raises StateError: the file can't be opened.
-    """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-    try:
-        descriptor = os.open(path, flags, 0o600)
-    except OSError as error:
-        raise StateError(f"can't open the log file {path}: {error.strerror}") from error
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
 
 
 class PidFile:
@@ -80,6 +64,10 @@ class PidFile:
             self._report(f"can't write the PidFile {path}: {error.strerror}")
         else:
             self._path = path
+
+    def leave(self) -> None:
+        """Leave the file to the process that writes it from now on."""
+        self._path = None
 
     def remove(self) -> None:
         """Remove the file, if this process has written it."""

@@ -21,6 +21,7 @@ FILES = {
     "ecdsa-sha2-nistp384": "ssh_host_ecdsa384_key",
     "ecdsa-sha2-nistp521": "ssh_host_ecdsa521_key",
     "ssh-ed448": "ssh_host_ed448_key",
+    "ssh-mldsa44-ed25519@openssh.com": "ssh_host_mldsa44_ed25519_key",
     "ssh-dss": "ssh_host_dsa_key",
     "rsa1": "ssh_host_key",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import resource
 from contextlib import suppress
 
@@ -32,6 +31,8 @@ def give_back_memory() -> None:
     The few MiB that one turn of a transfer allocates and frees are kept: pages that went back to
     the system are cleared and faulted in again one by one.
     """
+    import ctypes  # takes a millisecond, which a process for one session need not spend
+
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         library.mallopt(_M_MMAP_THRESHOLD, _BIG)
@@ -53,6 +54,8 @@ def lock_memory() -> None:
     That is without a limit (``ulimit -l``), or with the capability CAP_IPC_LOCK. Elsewhere nothing
     is done: under a limit later allocations would fail, and end the process.
     """
+    import ctypes
+
     with suppress(OSError, AttributeError, ValueError):
         limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
         if limit == resource.RLIM_INFINITY or _capabilities() & _MAY_LOCK:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
+
+from nacre.server.admission.sources import network_of
+from nacre.server.admission.threads import FairThreads
 
 _LOOKUPS = 8
+_SHARE = 2
+_NETWORK = (32, 64)
+"""The bits of an IPv4 and of an IPv6 network whose clients share a part of the threads."""
+
 PATIENCE = 10.0
 """Seconds for a lookup; after that the client has no name."""
 
 
 @cache
-def _threads() -> ThreadPoolExecutor:
-    """Return threads for lookups: a name server that hangs must hold up no other work."""
-    return ThreadPoolExecutor(_LOOKUPS, "names")
+def _threads() -> FairThreads:
+    """Return threads for lookups.
+
+    A name server that hangs must hold up no other work, and no lookup for another network: whoever
+    has a network names its name server.
+    """
+    return FairThreads(_LOOKUPS, _SHARE)
 
 
 async def name_of(address: str) -> str:
@@ -27,10 +37,10 @@ async def name_of(address: str) -> str:
     """
     if not address:
         return address
-    loop = asyncio.get_running_loop()
     with suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE):
-            return await loop.run_in_executor(_threads(), look_up, address)
+            network = network_of(address, _NETWORK)
+            return await _threads().run(network, partial(look_up, address))
     return address
 
 

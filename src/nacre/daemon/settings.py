@@ -9,6 +9,8 @@ from pathlib import Path
 
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import ServerRules
+from nacre.daemon.audit.events import NO_AUDIT, AuditPlan
+from nacre.daemon.edge_settings import NO_EDGE, EdgeSettings
 from nacre.daemon.hostkeys import (
     DEFAULT_TYPES,
     key_types,
@@ -17,22 +19,20 @@ from nacre.daemon.hostkeys import (
     names_library,
     signer,
 )
-from nacre.daemon.log import LogDestination, StandardError
+from nacre.daemon.log.place import ON_STANDARD_ERROR, LogPlace
+from nacre.daemon.log.server_log import LogDestination
 from nacre.daemon.names import name_of
 from nacre.daemon.sockets import Address, ListeningSockets, configured
-from nacre.daemon.syslog import Syslog
+from nacre.daemon.watching.frames import WatchMode
 from nacre.errors import ConfigurationError
 from nacre.keys import PrivateKey
 from nacre.protocol.options import Profile
+from nacre.server.admission.startups import Startups
 from nacre.server.hostkeys import load_certificates
 from nacre.server.peer import ConnectionTerms
 from nacre.server.policy import Policy
 from nacre.server.settings import Handler, ServerSettings
-from nacre.server.startups import Startups
 from nacre.value import replace as replaced
-
-PROGRAM = "nacre-sshd"
-"""The name of the program in the log of the system."""
 
 _SSH1_CIPHERS = {"default": ("3des", "blowfish"), "legacy": ("3des", "blowfish", "des")}
 
@@ -44,19 +44,32 @@ class DaemonSettings:
     The host keys and the banner are files: they are read at each call, so a reload calls again.
 
     :ivar read: reads the configuration again; None if there is no file.
-    :ivar state: the state directory; None for a daemon whose host keys are those of the system.
+    :ivar needs_restart: names what that has found changed, and what a reload does not change.
+    :ivar state: the state directory, or None.
+    :ivar as_sshd: host keys are those that the configuration names, and where one of several keys
+        or addresses can't be used, or the banner, that is reported and no error.
     :ivar addresses: where to listen; empty for where the configuration says.
+    :ivar edge: what the server does where strangers meet it.
     :ivar end_processes: end the processes that outlive their sessions.
-    :ivar to_syslog: whether the log goes to the log of the system, and not to standard error.
+    :ivar log: where the log goes to, and in which form.
+    :ivar audit: whether events are kept, and the contents of transfers hashed.
+    :ivar watch: whether sessions may be watched.
+    :ivar api: a descriptor that can be read when the process of the API has ended; None for no API.
     """
 
     rules: ServerRules
     read: Callable[[], ServerRules] | None = None
+    needs_restart: Callable[[], tuple[str, ...]] = tuple
     profile: Profile
     state: Path | None
+    as_sshd: bool = False
     addresses: tuple[Address, ...] = ()
+    edge: EdgeSettings = NO_EDGE
     end_processes: bool = False
-    to_syslog: bool = False
+    log: LogPlace = ON_STANDARD_ERROR
+    audit: AuditPlan = NO_AUDIT
+    watch: WatchMode = "no"
+    api: int | None = None
 
     @property
     def config(self) -> ServerConfig:
@@ -83,8 +96,8 @@ class DaemonSettings:
     ) -> None:
         """Have ``sockets`` listen where the configuration says.
 
-        As sshd, a daemon without a state directory is content with one address; ``report`` is
-        called with the reason for each of the others. ``close`` closes a socket that goes.
+        As sshd, a daemon in its place is content with one address; ``report`` is called with the
+        reason for each of the others. ``close`` closes a socket that goes.
 
         :raises StateError: an address can't be used.
         """
@@ -92,15 +105,13 @@ class DaemonSettings:
             self.where,
             keepalive=self.config.tcp_keep_alive,
             close=close,
-            report=report if self.state is None else None,
+            report=report if self.as_sshd else None,
         )
 
     @property
     def destination(self) -> LogDestination:
         """Where the log goes to."""
-        if self.to_syslog:
-            return Syslog(self.config.syslog_facility, PROGRAM)
-        return StandardError()
+        return self.log.destination(self.config.syslog_facility)
 
     @property
     def speaks_ssh1(self) -> bool:
@@ -122,7 +133,7 @@ class DaemonSettings:
 
     def _plain_host_keys(self, report: Callable[[str], None]) -> tuple[PrivateKey, ...]:
         config = self.config
-        if self.state is None or config.host_keys:
+        if self.as_sshd or self.state is None or config.host_keys:
             return load_files(
                 config.host_keys,
                 report,
@@ -138,8 +149,8 @@ class DaemonSettings:
     def banner(self, report: Callable[[str], None] | None = None) -> str:
         """Return the text to show before login.
 
-        :param report: called with the reason why there is none, where that is no error: as in
-            sshd, a daemon without a state directory goes on without it.
+        :param report: called with the reason why there is none, where that is no error: as sshd, a
+            daemon in its place goes on without it.
         :raises ConfigurationError: its file can't be read.
         """
         if self.config.banner is None:
@@ -148,7 +159,7 @@ class DaemonSettings:
             return self.config.banner.read_text(errors="replace")
         except OSError as error:
             reason = f"Banner: can't read {self.config.banner}: {error.strerror}"
-            if self.state is not None or report is None:
+            if not self.as_sshd or report is None:
                 raise ConfigurationError(reason) from error
             report(reason)
             return ""
@@ -188,8 +199,25 @@ class DaemonSettings:
             keepalive_count=config.client_alive_count_max,
             banner=self.banner(report),
             accept_env=config.accept_env,
-            terms=ConnectionTerms.of(config, name_of, sign),
+            proxy_from=self.edge.proxy_from,
+            terms=_with_gss(ConnectionTerms.of(config, name_of, sign), report or _ignore),
         )
+
+
+def _with_gss(terms: ConnectionTerms, report: Callable[[str], None]) -> ConnectionTerms:
+    """Return the terms without key exchanges by GSSAPI if the host has no key for them.
+
+    A client that chose such an exchange could not go on with another one.
+    """
+    if not terms.gss_kex:
+        return terms
+    from nacre.gss.acceptor import refusal
+
+    reason = refusal(strict=terms.strict_acceptor)
+    if reason is None:
+        return terms
+    report(f"GSSAPIKeyExchange: {reason}")
+    return replaced(terms, gss_kex=())
 
 
 def _ignore(problem: str) -> None:

@@ -7,14 +7,18 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import Self
 
 from nacre.config.server.config import ServerConfig
+from nacre.daemon.control.place import listen_at
+from nacre.daemon.state import alone, changeable
 from nacre.errors import StateError
 from nacre.server.listen import BACKLOG, notice_vanished_clients
+from nacre.server.peer import address_of
 
 _FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
@@ -43,7 +47,7 @@ class Passed:
 class Address:
     """Where to listen.
 
-    :ivar host: "" for all addresses.
+    :ivar host: "" for all addresses; with ``AF_UNIX`` the path of a socket.
     :ivar port: 0 lets the system choose.
     :ivar family: one of the ``socket.AF_…``.
     :ivar domain: the routing domain, which is the interface of a VRF, or None.
@@ -80,6 +84,11 @@ class ListeningSockets:
     def all(self) -> list[socket.socket]:
         """The sockets, in the order of their addresses."""
         return [sock for sockets in self._bound.values() for sock in sockets]
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The addresses that they were asked for, in their order."""
+        return tuple(self._bound)
 
     def change(
         self,
@@ -206,6 +215,8 @@ def bind(address: Address, *, keepalive: bool = True) -> list[socket.socket]:
     :param keepalive: have the system find out that a client has vanished.
     :raises StateError: the address can't be used; the message says why and what to do.
     """
+    if address.family == socket.AF_UNIX:
+        return [_bind_path(address)]
     sockets: list[socket.socket] = []
     unusable: OSError | None = None
     try:
@@ -236,6 +247,24 @@ def bind(address: Address, *, keepalive: bool = True) -> list[socket.socket]:
     return sockets
 
 
+def _bind_path(address: Address) -> socket.socket:
+    """Return a Unix socket that listens, for the server's account alone.
+
+    :raises StateError: it can't be made, or others could put their own in its place.
+    """
+    parent = Path(address.host).parent
+    try:
+        if (fault := changeable(parent)) is not None:
+            raise StateError(
+                f"can't listen on {address.host}: {fault}: give a path with {address.told_by} in "
+                "one that only root and the server's account can write to"
+            )
+        with alone(parent):
+            return listen_at(address.host, BACKLOG)
+    except OSError as error:
+        raise _cannot_listen(address, error) from error
+
+
 def _listen(family: int, where: tuple[object, ...], domain: str | None) -> socket.socket:
     if domain is None:
         return socket.create_server(where, family=family, backlog=BACKLOG)
@@ -256,7 +285,9 @@ def _listen(family: int, where: tuple[object, ...], domain: str | None) -> socke
 def _cannot_listen(address: Address, error: OSError) -> StateError:
     option = address.told_by
     where, remedy = show(address.host, address.port), f"give another address with {option}"
-    if error.errno == errno.EADDRINUSE:
+    if address.family == socket.AF_UNIX:
+        remedy = f"give another path with {option}"
+    elif error.errno == errno.EADDRINUSE:
         remedy = f"another program uses it; give another port with {option}, or 0 for a free one"
     elif error.errno == errno.EACCES:
         remedy = f"only root may use ports below 1024; give another port with {option}"
@@ -264,19 +295,28 @@ def _cannot_listen(address: Address, error: OSError) -> StateError:
         remedy = f"there is no routing domain {address.domain}; name another with {option}"
     # strerror() of the error would repeat the address; errors of name lookups are negative.
     number = error.errno or 0
-    reason = os.strerror(number) if number > 0 else error.strerror
+    reason = os.strerror(number) if number > 0 else error.strerror or str(error)
     return StateError(f"can't listen on {where}: {reason}: {remedy}")
 
 
 def show(host: str, port: int) -> str:
-    """Return ``ADDR:PORT``, an IPv6 address in brackets."""
+    """Return ``ADDR:PORT``, an IPv6 address in brackets; of a Unix socket the path."""
+    if host.startswith("/"):
+        return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def place(sock: socket.socket) -> str:
-    """Return the address and port of a socket."""
-    host, port = sock.getsockname()[:2]
-    return show(host, port)
+    """Return the address and port of a socket, or the path."""
+    return show(*address_of(sock.getsockname()))
+
+
+def report_listening(
+    log: Callable[[Mapping[str, object]], None], sockets: Iterable[socket.socket]
+) -> None:
+    """Log the address of each socket."""
+    for sock in sockets:
+        log({"event": "listening", "address": place(sock)})
 
 
 def announce(sockets: Iterable[socket.socket]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import pwd
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -61,6 +63,29 @@ def _account(uid: int) -> str:
         return f"uid {uid}"
 
 
+def replaceable(path: Path, owner: int) -> str | None:
+    """Return which directory above lets other accounts put something else in its place, or None."""
+    for above in path.absolute().parents:
+        status = os.stat(above)
+        shared = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
+        if status.st_uid not in (0, owner, os.geteuid()) or shared:
+            return f"other accounts can change the directory {above}"
+    return None
+
+
+def changeable(path: Path) -> str | None:
+    """Return why others can make and replace files in a directory, or None. Blocks.
+
+    One like ``/tmp``, where each account has files of its own, is a directory of others, too.
+
+    :raises OSError: it, or one above, can't be looked at.
+    """
+    status = os.stat(path)
+    if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
+        return f"other accounts can write to the directory {path}"
+    return replaceable(path, os.geteuid())
+
+
 def write_once(path: Path, content: bytes) -> bool:
     """Write a secret file, mode 0600, atomically, unless there is one.
 
@@ -69,7 +94,7 @@ def write_once(path: Path, content: bytes) -> bool:
     :returns: whether this call has written the file; False when there was one.
     :raises OSError: as ``open`` and ``write`` do.
     """
-    with _alone(path.parent):
+    with alone(path.parent):
         if path.exists():
             return False
         # A file of mode 0600, in the same directory so that the link can't cross file systems.
@@ -92,19 +117,48 @@ def remove_unfinished(directory: Path) -> None:
 
     :raises OSError: as ``open`` and ``unlink`` do.
     """
-    with _alone(directory):
+    if not any(directory.glob(f".*{_UNFINISHED}")):
+        return  # a directory that is read-only needs no lock
+    with alone(directory):
         for path in directory.glob(f".*{_UNFINISHED}"):
             path.unlink(missing_ok=True)
 
 
 @contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Keep other processes from writing secret files into ``directory`` meanwhile."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def alone(directory: Path) -> Iterator[None]:
+    """Keep others of this account, who call this too, from making files in ``directory``.
+
+    The lock is on a file that no other account can open. Who can list a directory could lock the
+    directory itself, and keep a server from starting.
+
+    :raises PermissionError: the file is another account's.
+    :raises OSError: as ``open`` does.
+    """
+    path = directory / f".lock-{os.geteuid()}"
+    descriptor = _locked(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
+        with suppress(OSError):
+            os.unlink(path)  # who waits for the lock sees that, and makes another file
+        os.close(descriptor)
+
+
+def _locked(path: Path) -> int:
+    """Return a descriptor of a file that is locked, and has its name still."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    while True:
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            if os.fstat(descriptor).st_uid != os.geteuid():
+                raise PermissionError(errno.EACCES, f"{path} is another account's: remove it")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), os.lstat(path)):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
 
 

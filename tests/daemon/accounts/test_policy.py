@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,9 +19,12 @@ from nacre.config.server.files import parse
 from nacre.config.server.rules import Connecting, ServerRules
 from nacre.crypto import password as password_module
 from nacre.crypto.password import hash_password, needs_rehash, verify_password
-from nacre.daemon.accounts import policy as policy_module
-from nacre.daemon.accounts.policy import REQUIREMENTS, StorePolicy
-from nacre.daemon.accounts.store import FILE, StoredKey, User, UserStore
+from nacre.daemon.accounts.virtual import users as users_module
+from nacre.daemon.accounts.virtual.policy import StorePolicy
+from nacre.daemon.accounts.virtual.requirements import REQUIREMENTS, WITH_CODE
+from nacre.daemon.store.store import FILE, UserStore
+from nacre.daemon.store.values import Group, StoredKey, StoredUser
+from nacre.errors import AccountError, DisconnectCode
 from nacre.keys import PublicKey, generate
 from nacre.keys.certificate import Certificate
 from nacre.keys.key_options import NO_OPTIONS, parse_options
@@ -45,6 +49,19 @@ class Connection:
         self.methods = ("publickey",)
         self.looked_up: str | None = None
         self.reasons: list[object] = []
+        self.failures: list[tuple[int, str]] = []
+        self.at_end: list[Callable[[object], object]] = []
+
+    def spawn(self, work: Any) -> Any:
+        work.close()
+        return SimpleNamespace(add_done_callback=self.at_end.append)
+
+    def end(self) -> None:
+        for callback in self.at_end:
+            callback(None)
+
+    def fail(self, error: Exception, code: int, description: str) -> None:
+        self.failures.append((code, description))
 
     def record(self, event: str, **fields: object) -> None:
         assert event == self.expected
@@ -76,8 +93,28 @@ def policy(store: UserStore) -> Iterator[Any]:
 
 @pytest.mark.parametrize("auth", REQUIREMENTS)
 async def test_requirement_is_the_users(store: UserStore, policy: Any, auth: str) -> None:
-    store.add(User(name="alice", auth=auth))
+    store.add(StoredUser(name="alice", auth=auth))
     assert policy.requirement("alice", Connection()).requirement == by_default(auth)
+
+
+@pytest.mark.parametrize("auth", REQUIREMENTS)
+async def test_who_has_a_second_factor_needs_it(store: UserStore, policy: Any, auth: str) -> None:
+    store.add(StoredUser(name="alice", auth=auth, second_factor="optional"))
+
+    def required(name: str = "alice") -> object:
+        return policy.requirement(name, Connection()).requirement
+
+    assert required() == by_default(auth)
+    store.factors.enrol("alice", bytes(20))
+    assert required() == WITH_CODE[auth]
+    assert required("ghost") == by_default(auth)
+    store.change("alice", second_factor="required")
+    store.factors.remove("alice")
+    assert required() == WITH_CODE[auth]
+    # Over SSH-1 the user is refused, whatever is shown.
+    connection: Any = Connection("1.5")
+    assert await policy.password("alice", "secret", connection) is False
+    assert connection.reasons == ["the user's second factor needs SSH-2"]
 
 
 def test_no_requirement_is_empty() -> None:
@@ -93,16 +130,16 @@ async def test_unknown_users_look_like_known_ones(store: UserStore, policy: Any)
         return [policy.requirement(name, Connection()).requirement for name in names]
 
     assert set(seen()) == {by_default("any")}
-    store.add(User(name="a", auth="publickey"))
+    store.add(StoredUser(name="a", auth="publickey"))
     assert set(seen()) == {by_default("publickey")}
-    store.add(User(name="b", auth="password"))
+    store.add(StoredUser(name="b", auth="password"))
     first = seen()
     assert set(first) == {by_default("publickey"), by_default("password")}
     assert seen() == first
 
 
 async def test_password(store: UserStore, policy: Any) -> None:
-    store.add(User(name="alice", password=HASH))
+    store.add(StoredUser(name="alice", password=HASH))
     assert await policy.password("alice", "secret", Connection()) is True
     assert await policy.password("alice", "Secret", Connection()) is False
     assert await policy.password("alice", "", Connection()) is False
@@ -116,11 +153,11 @@ async def test_the_log_tells_what_the_client_is_not_told(store: UserStore) -> No
     config = parse(["DenyUsers=banned", "PubkeyAuthentication=no"])
     policy: Any = StorePolicy(store, RUN_AS, rules=ServerRules(config))
     key = [StoredKey(KEY, "")]
-    store.add(User(name="alice", password=HASH), key)
-    store.add(User(name="empty"), key)
-    store.add(User(name="disabled", password=HASH, disabled=True), key)
-    store.add(User(name="banned", password=HASH), key)
-    store.add(User(name="keys", password=HASH, auth="publickey"), key)
+    store.add(StoredUser(name="alice", password=HASH), key)
+    store.add(StoredUser(name="empty"), key)
+    store.add(StoredUser(name="disabled", password=HASH, disabled=True), key)
+    store.add(StoredUser(name="banned", password=HASH), key)
+    store.add(StoredUser(name="keys", password=HASH, auth="publickey"), key)
     reasons = {
         "alice": "wrong password",
         "ghost": "unknown user",
@@ -147,9 +184,9 @@ async def test_the_log_tells_what_the_client_is_not_told(store: UserStore) -> No
 async def test_every_password_costs_one_hash(
     store: UserStore, policy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.add(User(name="alice", password=HASH))
-    store.add(User(name="keys-alone"))
-    store.add(User(name="disabled", password=HASH, disabled=True))
+    store.add(StoredUser(name="alice", password=HASH))
+    store.add(StoredUser(name="keys-alone"))
+    store.add(StoredUser(name="disabled", password=HASH, disabled=True))
     costs: list[str] = []
 
     def verify(stored: str, given: bytes) -> bool:
@@ -160,8 +197,8 @@ async def test_every_password_costs_one_hash(
         costs.append("unknown")
         return password_module.verify_unknown(given)
 
-    monkeypatch.setattr(policy_module, "verify_password", verify)
-    monkeypatch.setattr(policy_module, "verify_unknown", unknown)
+    monkeypatch.setattr(users_module, "verify_password", verify)
+    monkeypatch.setattr(users_module, "verify_unknown", unknown)
     for name in ("alice", "ghost", "keys-alone", "disabled"):
         assert await policy.password(name, "wrong", Connection()) is False
     assert costs == ["verify", "unknown", "unknown", "unknown"]
@@ -176,7 +213,7 @@ async def test_hashing_is_off_the_loop(
         threads.append(threading.current_thread().name)
         return False
 
-    monkeypatch.setattr(policy_module, "verify_unknown", unknown)
+    monkeypatch.setattr(users_module, "verify_unknown", unknown)
     await policy.password("ghost", "x", Connection())
     assert threads[0].startswith("password")
 
@@ -188,7 +225,7 @@ async def test_old_hashes_are_made_anew(
         patch.setattr(password_module, "ITERATIONS", 1)
         old = hash_password(b"secret", os.urandom)
     assert needs_rehash(old)
-    store.add(User(name="alice", password=old))
+    store.add(StoredUser(name="alice", password=old))
     assert await policy.password("alice", "wrong", Connection()) is False
     assert store.user("alice").password == old
     assert await policy.password("alice", "secret", Connection()) is True
@@ -199,7 +236,7 @@ async def test_old_hashes_are_made_anew(
 
 
 async def test_public_key(store: UserStore, policy: Any) -> None:
-    store.add(User(name="alice"), [StoredKey(KEY, "")])
+    store.add(StoredUser(name="alice"), [StoredKey(KEY, "")])
     assert policy.public_key("alice", KEY, "ssh-ed25519", False, Connection()) == KeyTerms()
     assert policy.public_key("ghost", KEY, "ssh-ed25519", True, Connection()) is False
     store.remove_key("alice", KEY)
@@ -219,9 +256,9 @@ async def test_public_key(store: UserStore, policy: Any) -> None:
 async def test_the_options_of_a_key_bind(
     store: UserStore, policy: Any, options: str, allowed: bool
 ) -> None:
-    store.add(User(name="alice", run_as=RUN_AS), [StoredKey(KEY, "", options=options)])
+    store.add(StoredUser(name="alice", run_as=RUN_AS), [StoredKey(KEY, "", options=options)])
     connection = Connection()
-    done = policy.public_key("alice", KEY, "ssh-ed25519", True, connection)
+    done = await settled(policy.public_key("alice", KEY, "ssh-ed25519", True, connection))
     assert bool(done) is allowed
     policy.authenticated("alice", ("publickey",), connection)
     login = await policy.login("alice", connection)
@@ -237,17 +274,19 @@ def certificate(**fields: Any) -> Certificate:
 
 async def test_an_authority_of_one_user(store: UserStore, policy: Any) -> None:
     line = 'cert-authority,no-pty,principals="web"'
-    store.add(User(name="alice", run_as=RUN_AS), [StoredKey(CA.public, "", options=line)])
-    store.add(User(name="bob", run_as=RUN_AS), [StoredKey(CA.public, "")])
+    store.add(StoredUser(name="alice", run_as=RUN_AS), [StoredKey(CA.public, "", options=line)])
+    store.add(StoredUser(name="bob", run_as=RUN_AS), [StoredKey(CA.public, "")])
     connection = Connection()
     web = certificate(principals=["web"])
-    assert policy.public_key("alice", web, "ssh-ed25519", True, connection)
+    assert await settled(policy.public_key("alice", web, "ssh-ed25519", True, connection))
     policy.authenticated("alice", ("publickey",), connection)
     assert not (await policy.login("alice", connection)).key.pty
-    assert not policy.public_key("alice", certificate(), "ssh-ed25519", True, Connection())
-    assert not policy.public_key("bob", web, "ssh-ed25519", True, Connection())
-    assert not policy.public_key("ghost", web, "ssh-ed25519", True, Connection())
-    assert policy.public_key("bob", CA.public, "ssh-ed25519", True, Connection())
+    assert not await settled(
+        policy.public_key("alice", certificate(), "ssh-ed25519", True, Connection())
+    )
+    assert not await settled(policy.public_key("bob", web, "ssh-ed25519", True, Connection()))
+    assert not await settled(policy.public_key("ghost", web, "ssh-ed25519", True, Connection()))
+    assert await settled(policy.public_key("bob", CA.public, "ssh-ed25519", True, Connection()))
 
 
 async def test_an_authority_of_all_users_and_revoked_keys(
@@ -322,7 +361,7 @@ async def test_an_authority_of_all_users_counts_where_the_users_own_refuses(
 async def test_services(
     store: UserStore, policy: Any, service: str, request_: Request, granted: bool
 ) -> None:
-    store.add(User(name="alice", service=service, root="/srv/files"))
+    store.add(StoredUser(name="alice", service=service, root="/srv/files"))
     session = Session("alice")
     assert await policy.session_request(session, request_) is granted
     assert bool(session.connection.reasons) is not granted
@@ -337,7 +376,7 @@ async def test_removed_user_starts_nothing_more(store: UserStore, policy: Any) -
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's server needs an account")
 async def test_root_gives_its_rights_to_nobody_unasked(store: UserStore) -> None:
     policy: Any = StorePolicy(store)
-    store.add(User(name="alice"))
+    store.add(StoredUser(name="alice"))
     session = Session("alice")
     assert await policy.session_request(session, Shell()) is False
     assert "--run-as ACCOUNT" in str(session.connection.reasons[0])
@@ -367,7 +406,7 @@ def policy_for_alice(store: UserStore) -> Iterator[Callable[..., Any]]:
 
     def make(*options: str, **user: Any) -> Any:
         for name in ("alice", "bob"):
-            store.add(User(name=name, run_as=RUN_AS, **user), [StoredKey(KEY, "")])
+            store.add(StoredUser(name=name, run_as=RUN_AS, **user), [StoredKey(KEY, "")])
         made.append(StorePolicy(store, RUN_AS, rules=ForAlice(*options)))
         return made[-1]
 
@@ -408,6 +447,31 @@ async def test_after_the_login_the_users_configuration_counts(
         policy.requirement(user, connection)
         policy.authenticated(user, ("publickey",), connection)
         assert (connection.accept_env, connection.keepalive) == (accepted, keepalive)
+
+
+def test_one_connection_too_many_is_ended_and_does_not_count(store: UserStore, policy: Any) -> None:
+    store.groups.add(Group(name="g", max_sessions=2))
+    store.add(StoredUser(name="alice", groups=("g",)))
+    store.add(StoredUser(name="bob", groups=("g",), max_sessions=0))
+    first, second, third, fourth = (Connection() for _ in range(4))
+    for connection in (first, second, third, third):
+        policy.authenticated("alice", ("publickey",), connection)
+    assert [len(one.failures) for one in (first, second, third)] == [0, 0, 2]
+    code, told = third.failures[0]
+    assert code == DisconnectCode.TOO_MANY_CONNECTIONS
+    assert "you have 2 connections to this server already" in told
+    assert third.reasons == ["max_sessions is 2"] * 2
+    third.end()
+    first.end()
+    policy.authenticated("alice", ("publickey",), fourth)
+    assert fourth.failures == []
+    for _ in range(5):
+        connection = Connection()
+        policy.authenticated("bob", ("publickey",), connection)
+        assert connection.failures == []
+    store.groups.change("g", max_sessions=None)
+    policy.authenticated("alice", ("publickey",), third)
+    assert len(third.failures) == 2
 
 
 async def test_a_key_counts_once_for_a_login(policy_for_alice: Callable[..., Any]) -> None:
@@ -498,3 +562,22 @@ async def test_x11_needs_the_word_and_a_xauth(
     candidate = policy.candidate("alice", connection)
     candidate.config = replace(candidate.config, xauth_location=xauth and str(xauth))
     assert await policy.x11_forwarding(session) is allowed
+
+
+async def test_a_session_gets_the_ledgers_of_its_users_groups_alone(
+    store: UserStore, policy: Any, tmp_path: Path
+) -> None:
+    store.groups.add(
+        Group(name="staff", service="sftp", root=str(tmp_path), shared_quota_bytes=5),
+        Group(name="others", shared_quota_bytes=5),
+        Group(name="plain"),
+    )
+    store.add(StoredUser(name="alice", groups=("staff", "plain")))
+    for group in (None, "staff"):
+        (await policy.ledger("alice", Connection(), group)).close()
+    assert (tmp_path / "usage/alice").exists()
+    assert (tmp_path / "usage-of-groups/staff").exists()
+    for group in ("others", "plain", "none"):
+        with pytest.raises(AccountError, match="alice shares no limits of a group of this name"):
+            await policy.ledger("alice", Connection(), group)
+    assert not (tmp_path / "usage-of-groups/others").exists()

@@ -47,20 +47,20 @@ def test_the_state_of_an_account_closes_it_to_keys_and_passwords(
     with_password: str | None,
 ) -> None:
     write.write_text(line(**fields))  # type: ignore[arg-type]
-    assert shadow.refusal("alice", None, HOST) == with_key
-    monkeypatch.setattr(shadow, "_matches", lambda password, found: True)
-    assert shadow.refusal("alice", "x", HOST) == with_password
+    assert shadow.refusal("alice", None) == with_key
+    monkeypatch.setattr(shadow, "_matches", lambda password, found, lines: True)
+    assert shadow.refusal("alice", "x") == with_password
 
 
 @pytest.mark.parametrize("text", ["", "bob:*:1:0:9:7:::\n", "alice:*:1\n", "alice\n"])
 def test_an_account_without_a_whole_line_is_unknown(write: Path, text: str) -> None:
     write.write_text(text)
-    assert shadow.refusal("alice", None, HOST) == "unknown"
+    assert shadow.refusal("alice", None) == "unknown"
 
 
 def test_without_the_file_every_account_is_unknown(write: Path) -> None:
-    assert shadow.refusal("alice", None, HOST) == "unknown"
-    assert shadow.refusal("alice", "x", HOST) == "wrong password"
+    assert shadow.refusal("alice", None) == "unknown"
+    assert shadow.refusal("alice", "x") == "wrong password"
 
 
 class Crypt:
@@ -83,9 +83,9 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Crypt:
 
 def test_a_password_is_compared_with_what_is_stored(write: Path, library: Crypt) -> None:
     write.write_text(line("$6$salt$secret"))
-    assert shadow.refusal("alice", "secret", HOST) is None
-    assert shadow.refusal("alice", "wrong", HOST) == "wrong password"
-    assert shadow.refusal("alice", "secret\0", HOST) == "wrong password"
+    assert shadow.refusal("alice", "secret") is None
+    assert shadow.refusal("alice", "wrong") == "wrong password"
+    assert shadow.refusal("alice", "secret\0") == "wrong password"
 
 
 @pytest.mark.parametrize("stored", ["", "*", "x", "!$6$salt$secret", None])
@@ -93,9 +93,19 @@ def test_an_account_without_a_password_costs_one_hash_like_any_other(
     write: Path, library: Crypt, stored: str | None
 ) -> None:
     write.write_text("" if stored is None else line(stored))
-    assert shadow.refusal("alice", "guess", HOST) == "wrong password"
+    assert shadow.refusal("alice", "guess") == "wrong password"
     assert len(library.salts) == 1
     assert library.salts[0].startswith(b"$6$rounds=5000$")
+
+
+@pytest.mark.parametrize("user", ["alice", "ghost"])
+def test_that_hash_is_made_as_the_systems_passwords_are(
+    write: Path, library: Crypt, user: str
+) -> None:
+    """Otherwise the time would tell which accounts have a password."""
+    write.write_text(line("*") + "bob:$y$j9T$salt$secret:1:0:99999:7:::\n")
+    assert shadow.refusal(user, "secret") == "wrong password"
+    assert library.salts == [b"$y$j9T$salt$"]
 
 
 def test_a_system_without_crypt_refuses_every_password(
@@ -103,4 +113,4 @@ def test_a_system_without_crypt_refuses_every_password(
 ) -> None:
     write.write_text(line("$6$salt$secret"))
     monkeypatch.setattr(shadow, "_library", lambda: None)
-    assert shadow.refusal("alice", "secret", HOST) == "wrong password"
+    assert shadow.refusal("alice", "secret") == "wrong password"

@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
+from contexts import FakeContext
 from daemon.conftest import PATH, SystemAccount, by_default
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.files import parse
 from nacre.config.server.rules import Connecting, ServerRules
-from nacre.daemon.accounts import pam, shadow, system
+from nacre.daemon.accounts import shadow, system, verifiers
 from nacre.daemon.accounts.system import SystemPolicy
+from nacre.daemon.processes.pam.messages import Judged, Prompts
 from nacre.keys import PublicKey, generate
 from nacre.keys.families.rsa1 import RSA1PublicKey
+from nacre.protocol.asks import Challenge, PasswordExpired, Prompt
 from nacre.protocol.requests import PtyRequest, Shell
 
 KEY = generate("ssh-ed25519").public
@@ -31,9 +34,13 @@ class Connection:
         self.methods: tuple[str, ...] = ()
         self.looked_up: str | None = None
         self.reasons: list[str] = []
+        self.failed: list[str] = []
 
     def record(self, event: str, **fields: object) -> None:
-        self.reasons.append(str(fields["reason"]))
+        self.reasons.append(str(fields.get("reason", fields.get("error"))))
+
+    def fail(self, error: Exception, code: object, description: str) -> None:
+        self.failed.append(description)
 
 
 class Session:
@@ -44,64 +51,18 @@ class Session:
 
 @pytest.fixture
 def policy() -> Iterator[Any]:
-    policy = SystemPolicy()
+    policy = SystemPolicy(ServerRules(parse(["UsePAM=no"])))
     yield policy
     policy.close()
 
 
-# --- passwords ---
-
-
-@pytest.fixture(params=["pam", "shadow"])
-def refusal(request: pytest.FixtureRequest) -> Callable[[str, str | None, str], str | None]:
-    if request.param == "pam":
-        if not pam.available():
-            pytest.skip("this system has no PAM")
-        return pam.refusal
-    return shadow.refusal
-
-
-@pytest.mark.slow
-def test_password(
-    system_account: SystemAccount, refusal: Callable[[str, str | None, str], str | None]
-) -> None:
-    assert refusal(system_account.name, system_account.password, "192.0.2.1") is None
-    for password in ("wrong", system_account.password + "\0", "\udcff"):
-        assert refusal(system_account.name, password, "192.0.2.1") is not None
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["no-such-account", "a\0b", "\udcff"])
-def test_unknown_account(
-    system_account: SystemAccount, refusal: Callable[[str, str | None, str], str | None], name: str
-) -> None:
-    assert refusal(name, "x", "192.0.2.1") is not None
-
-
-@pytest.mark.slow
-def test_account_without_password(
-    system_account: SystemAccount, refusal: Callable[[str, str | None, str], str | None]
-) -> None:
-    assert refusal("nobody", "", "192.0.2.1") is not None
-
-
-def test_expired_account(
-    system_account: SystemAccount, refusal: Callable[[str, str | None, str], str | None]
-) -> None:
-    def expire(when: str) -> None:
-        command = ["usermod", "--expiredate", when, system_account.name]
-        subprocess.run(command, check=True, env={"PATH": PATH})
-
-    expire("1")
-    try:
-        assert refusal(system_account.name, system_account.password, "192.0.2.1") is not None
-        assert refusal(system_account.name, None, "192.0.2.1") is not None
-    finally:
-        expire("")
-    assert refusal(system_account.name, None, "192.0.2.1") is None
-
-
 # --- the policy ---
+
+
+def test_the_servers_end_of_a_connection_comes_first_for_programs_as_with_sshd() -> None:
+    connection: Any = Connection()
+    connection.local, connection.domain = ("192.0.2.2", 22), "vrf"
+    assert system._endpoints(connection) == {"C": "192.0.2.2 22 192.0.2.1 40000", "D": "vrf"}
 
 
 async def test_everyone_is_offered_the_same(policy: Any) -> None:
@@ -110,15 +71,15 @@ async def test_everyone_is_offered_the_same(policy: Any) -> None:
 
 
 @pytest.fixture
-def verified(policy: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]]:
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]]:
     """What is verified, by something that finds every password right."""
     verified: list[tuple[str, str | None]] = []
 
-    def refusal(user: str, password: str | None, host: str, *, empty: bool = False) -> str | None:
+    def refusal(user: str, password: str | None, *, empty: bool = False) -> str | None:
         verified.append((user, password))
         return None
 
-    monkeypatch.setattr(policy, "_refusal", refusal)
+    monkeypatch.setattr(shadow, "refusal", refusal)
     return verified
 
 
@@ -136,13 +97,194 @@ async def test_roots_password_is_never_verified(
     assert all(password not in (None, "secret") for _, password in verified)
 
 
+class FakeVerifier:
+    """Answers with what it is given, and notes what it was asked."""
+
+    def __init__(self, *answers: Prompts | Judged) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[Any, ...]] = []
+        self.opened: Any = None
+
+    async def check(self, candidate: Any, client: Any, *words: str | None) -> Any:
+        self.asked.append(words)
+        return self.answers.pop(0)
+
+    async def converse(
+        self, candidate: Any, client: Any, responses: Any, *, pretended: bool
+    ) -> Any:
+        self.asked.append((responses, pretended))
+        return self.answers.pop(0)
+
+    def login(self, client: Any) -> Any:
+        return self.opened
+
+
+ASKS = Prompts(("hello", "there"), (("Password: ", False), ("Code: ", True)))
+EXPIRED = Judged("expired", expired=True, texts=("Too old.",))
+
+
+def verify(policy: Any, *answers: Prompts | Judged, root: str = "yes") -> FakeVerifier:
+    """Have a policy verify with these answers in turn."""
+    policy._candidates.rules.base = replace(policy.rules.base, permit_root_login=root)
+    policy._verifier = FakeVerifier(*answers)
+    verifier: FakeVerifier = policy._verifier
+    return verifier
+
+
+async def test_a_dialogue_is_passed_on(policy: Any) -> None:
+    verifier = verify(policy, ASKS, Judged())
+    connection = Connection()
+    challenge = await policy.keyboard_interactive("root", "", None, connection)
+    assert challenge == Challenge(
+        "", "hello\nthere", (Prompt("Password: ", False), Prompt("Code: ", True))
+    )
+    assert await policy.keyboard_interactive("root", "", ("a", "b"), connection) is True
+    assert verifier.asked == [(None, False), (("a", "b"), False)]
+
+
+async def test_a_user_who_is_refused_is_asked_and_answers_in_vain(policy: Any) -> None:
+    verifier = verify(policy, ASKS, Judged(), root="no")
+    connection = Connection()
+    assert await policy.keyboard_interactive("root", "", None, connection)
+    assert await policy.keyboard_interactive("root", "", ("a", "b"), connection) is False
+    assert connection.reasons == ["PermitRootLogin is no"]
+    (_, asked), (given, pretended) = verifier.asked
+    assert asked is pretended is True
+    assert len(given) == 2
+    assert not {"a", "b"}.intersection(given)
+
+
+async def test_what_is_said_after_a_failure_is_shown_first(policy: Any) -> None:
+    verify(policy, Judged("no", texts=("locked",)), Judged("the dialogue is over"))
+    connection = Connection()
+    answer = await policy.keyboard_interactive("root", "", ("a",), connection)
+    assert answer == Challenge("", "locked", ())
+    assert await policy.keyboard_interactive("root", "", (), connection) is False
+    assert connection.reasons[0] == "no"
+
+
+async def test_an_expired_password_is_to_be_changed(policy: Any) -> None:
+    verifier = verify(policy, EXPIRED, Judged(), Judged("too weak"))
+    connection = Connection()
+    assert await policy.password("root", "old", connection) == PasswordExpired("Too old.")
+    assert await policy.change_password("root", "old", "new", connection) is True
+    assert await policy.change_password("root", "old", "weak", connection) is False
+    assert verifier.asked == [("old", None), ("old", "new"), ("old", "weak")]
+    assert connection.reasons == ["too weak"]
+
+
+async def test_a_user_who_is_refused_changes_no_password(policy: Any) -> None:
+    verifier = verify(policy, EXPIRED, EXPIRED, root="no")
+    assert await policy.password("root", "old", Connection()) is False
+    assert await policy.change_password("root", "old", "new", Connection()) is False
+    assert all(not {"old", "new"}.intersection(words) for words in verifier.asked)
+
+
+class FakeLogin:
+    """A login whose session is opened as the test says."""
+
+    user = "root"
+
+    def __init__(self, outcome: Judged) -> None:
+        self.outcome = outcome
+        self.groups: tuple[int, ...] = ()
+
+    async def open_session(self, groups: tuple[int, ...]) -> Judged:
+        self.groups = groups
+        return self.outcome
+
+
+async def test_a_session_is_opened_at_the_login(policy: Any) -> None:
+    verifier, connection = verify(policy), Connection()
+    assert policy.authenticated("root", ("password",), connection) is None
+    verifier.opened = FakeLogin(Judged())
+    await policy.authenticated("root", ("password",), connection)
+    assert 0 in verifier.opened.groups
+    assert connection.failed == []
+
+
+async def test_without_a_session_the_connection_ends(policy: Any) -> None:
+    verifier, connection = verify(policy), Connection()
+    verifier.opened = FakeLogin(Judged("denied", texts=("Too many logins.",)))
+    await policy.authenticated("root", ("password",), connection)
+    assert connection.failed == ["Too many logins."]
+    assert connection.reasons == ["denied"]
+
+
+@pytest.mark.parametrize(("required", "judged"), [("publickey", 1), ("publickey,password", 0)])
+async def test_the_last_method_judges_the_account(
+    system_account: SystemAccount, required: str, judged: int
+) -> None:
+    system_account.authorize(f"{KEY}\n")
+    lines = ["UsePAM=no", f"AuthenticationMethods={required}"]
+    policy: Any = SystemPolicy(ServerRules(parse(lines)))
+    policy._verifier = FakeVerifier(Judged())
+    assert await policy.public_key(system_account.name, KEY, "ssh-ed25519", True, Connection())
+    assert len(policy._verifier.asked) == judged
+    policy.close()
+
+
+def by_gssapi(**changed: Any) -> SystemPolicy:
+    return SystemPolicy(
+        ServerRules(ServerConfig(gssapi_authentication=True, use_pam=False, **changed))
+    )
+
+
+async def test_a_principal_has_the_accounts_that_it_may_use(
+    system_account: SystemAccount,
+) -> None:
+    policy, connection = by_gssapi(), Connection()
+    name = system_account.name
+    required = (await policy.requirement(name, connection)).requirement  # type: ignore[arg-type]
+    assert frozenset({"gssapi-with-mic"}) in required
+    assert frozenset({"gssapi-keyex"}) not in required
+    context = FakeContext(accounts=(name,), delegated=b"tickets")
+    stranger = FakeContext(principal="mallory@EXAMPLE.ORG", accounts=())
+    assert not await policy.gssapi(name, stranger, connection)  # type: ignore[arg-type]
+    assert connection.reasons[-1].startswith("mallory@EXAMPLE.ORG may not use the account")
+    assert await policy.gssapi(name, context, connection)  # type: ignore[arg-type]
+    login = await policy.login(name, connection)  # type: ignore[arg-type]
+    assert login.security is context
+    policy.close()
+
+
+async def test_tickets_are_taken_unless_the_configuration_refuses_them(
+    system_account: SystemAccount,
+) -> None:
+    policy, connection = by_gssapi(gssapi_delegate_credentials=False), Connection()
+    name = system_account.name
+    context = FakeContext(accounts=(name,), delegated=b"tickets")
+    assert await policy.gssapi(name, context, connection)  # type: ignore[arg-type]
+    login = await policy.login(name, connection)  # type: ignore[arg-type]
+    assert login.security is None
+    policy.close()
+
+
+@pytest.mark.parametrize(
+    ("config", "user"),
+    [
+        ({"permit_root_login": "forced-commands-only"}, "root"),
+        ({"permit_root_login": "no"}, "root"),
+        ({"deny_users": ("root",)}, "root"),
+        ({}, "no-such-account"),
+    ],
+)
+async def test_the_configuration_comes_before_the_principal(
+    config: dict[str, Any], user: str
+) -> None:
+    policy = by_gssapi(**config)
+    context: Any = FakeContext(accounts=("root", "no-such-account"))
+    assert not await policy.gssapi(user, context, Connection())  # type: ignore[arg-type]
+    policy.close()
+
+
 @pytest.mark.slow
 async def test_configuration_holds_for_every_method(system_account: SystemAccount) -> None:
     name = system_account.name
     rsa = generate("rsa1", bits=1024).public
     assert isinstance(rsa, RSA1PublicKey)
     system_account.authorize(f"{KEY}\n{rsa}\n")
-    policy: Any = SystemPolicy(ServerRules(parse([f"DenyUsers={name}"])))
+    policy: Any = SystemPolicy(ServerRules(parse([f"DenyUsers={name}", "UsePAM=no"])))
     connection = Connection()
     assert not await policy.password(name, system_account.password, connection)
     assert not await policy.public_key(name, KEY, "ssh-ed25519", False, connection)
@@ -164,7 +306,7 @@ async def test_nologin_is_for_all_but_root(
     system_account: SystemAccount, policy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system_account.authorize(f"{KEY}\n")
-    monkeypatch.setattr(system, "_NOLOGIN", tmp_path / "nologin")
+    monkeypatch.setattr(verifiers, "_NOLOGIN", tmp_path / "nologin")
     name = system_account.name
     assert await policy.public_key(name, KEY, "ssh-ed25519", True, Connection())
     (tmp_path / "nologin").touch()
@@ -247,7 +389,7 @@ class ForOne(ServerRules):
     """Options that count for one account alone, and for its group."""
 
     def __init__(self, name: str, *options: str) -> None:
-        super().__init__(parse([]))
+        super().__init__(parse(["UsePAM=no"]))
         self.own = parse(options)
         self.name = name
         self.asked: list[Connecting] = []
@@ -315,7 +457,7 @@ async def test_an_empty_password(
         connection = Connection()
         assert await policy.password(name, "", connection) is permitted
         assert connection.reasons == ([] if permitted else ["PermitEmptyPasswords is no"])
-        assert shadow.refusal(name, "", "192.0.2.1", empty=permitted) is None or not permitted
+        assert shadow.refusal(name, "", empty=permitted) is None or not permitted
     finally:
         typed = f"{name}:{system_account.password}\n"
         subprocess.run(["chpasswd"], input=typed, text=True, check=True, env={"PATH": PATH})

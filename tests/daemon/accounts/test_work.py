@@ -19,10 +19,10 @@ from nacre.daemon.accounts.accounts import (
     system_login,
     virtual_login,
 )
-from nacre.daemon.accounts.store import User
 from nacre.daemon.accounts.work import Work, program, steps_before, work_of, x11_steps
 from nacre.daemon.processes.child import Program
-from nacre.daemon.processes.launcher import Steps, X11Steps
+from nacre.daemon.processes.kinds.launcher import Steps, X11Steps
+from nacre.daemon.store.values import User
 from nacre.errors import ConfigurationError
 from nacre.keys.key_options import NO_OPTIONS, parse_options
 from nacre.sftp.server.restrictions import parse

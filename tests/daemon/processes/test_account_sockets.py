@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import struct
@@ -11,8 +10,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from nacre.daemon.processes.account_sockets import ENDING, AccountSockets
+from nacre.daemon.processes.account_sockets import AccountSockets
 from nacre.errors import ConnectFailed
+from parties import until
 
 NOBODY = 65534
 
@@ -43,8 +43,7 @@ async def test_files_and_connections_are_the_accounts() -> None:
         finally:
             listening.close()
             release()
-            await asyncio.gather(*ENDING)
-        assert not Path(short, "s").exists()
+        await until(lambda: not Path(short, "s").exists())
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root has rights that others lack")

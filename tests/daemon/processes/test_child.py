@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 
 from nacre.daemon.processes import child as child_module
+from nacre.daemon.processes import start as start_module
 from nacre.daemon.processes.child import Child, Exit, ProcessCredentials, Program
 from nacre.daemon.processes.processes import SIGNALS
+from nacre.daemon.processes.template import LIMITS
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +43,10 @@ def null() -> Iterator[int]:
 
 
 def start(program: Program, null: int, stdout: int | None = None) -> Child:
-    return Child(program, null, null if stdout is None else stdout, null, terminal=False)
+    process = start_module.start(
+        program, null, null if stdout is None else stdout, null, terminal=False
+    )
+    return Child(program, process)
 
 
 async def exited(child: Child) -> Exit:
@@ -192,7 +197,7 @@ async def test_a_raised_limit_of_descriptors_stays_with_the_server(
     null: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    monkeypatch.setattr(child_module, "_DESCRIPTORS", (soft - 1, hard))
+    monkeypatch.setitem(LIMITS, "RLIMIT_NOFILE", (soft - 1, hard))
     # The limit is set after the start, so the shell waits for a signal before it looks.
     reading, writing = os.pipe()
     child = start(

@@ -7,6 +7,7 @@ import os
 import pty
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from nacre.daemon.processes.descriptors import (
     ProgramOutput,
     drop,
     pump_in,
+    pump_in_noted,
     pump_out,
     stop,
 )
@@ -95,18 +97,40 @@ async def test_a_terminal_whose_other_side_is_closed_is_at_its_end() -> None:
     descriptor.close()
 
 
-async def test_readable_and_writable_wait_for_the_other_side(pipe: tuple[int, int]) -> None:
+async def test_arrived_and_writable_wait_for_the_other_side(pipe: tuple[int, int]) -> None:
     reading, writing = Descriptor(pipe[0]), Descriptor(pipe[1])
-    waiting = asyncio.create_task(reading.readable())
+    waiting = asyncio.create_task(reading.arrived())
     await asyncio.sleep(0)
     assert (reading.waits, reading.waiting, waiting.done()) == (1, True, False)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await writing.writable()
         os.write(pipe[1], b"x")
-        await waiting
+        assert await waiting == b"x"
     assert not reading.waiting
     reading.close()
     writing.close()
+
+
+async def test_what_arrives_while_nobody_waits_stays_in_the_pipe(pipe: tuple[int, int]) -> None:
+    reading = Descriptor(pipe[0])
+    for data in (b"first", b"second"):
+        os.write(pipe[1], data)
+        async with asyncio.timeout(20):
+            assert await reading.arrived() == data
+    os.write(pipe[1], b"third")
+    while reading._listens:  # noqa: ASYNC110 - until the loop notices that nobody waits
+        await asyncio.sleep(0)
+    assert reading.read() == b"third"
+    reading.close()
+
+
+async def test_the_end_arrives(pipe: tuple[int, int]) -> None:
+    reading = Descriptor(pipe[0])
+    os.close(pipe[1])
+    async with asyncio.timeout(20):
+        assert await reading.arrived() == b""
+    assert reading.ended
+    reading.close()
 
 
 async def test_larger_reads_use_one_block(pipe: tuple[int, int]) -> None:
@@ -284,3 +308,68 @@ async def test_drop_reads_to_the_end_or_the_error() -> None:
     for source in (whole, lost):
         await drop(source)
         assert source.chunks == []
+
+
+async def test_what_a_process_has_taken_is_noted_while_it_may_be() -> None:
+    reading, writing = os.pipe()
+    sink = Descriptor(writing)
+    shown = iter([True, False, True])
+    noted: list[bytes] = []
+
+    async def note(data: bytes) -> None:
+        noted.append(data)
+
+    source: Any = Source(b"name\n", b"secret\n", b"more\n")
+    await pump_in_noted(source, sink, note, lambda: next(shown))
+    assert noted == [b"name\n", b"more\n"]
+    assert os.read(reading, 100) == b"name\nsecret\nmore\n"
+    sink.close()
+    os.close(reading)
+
+
+async def test_it_is_asked_again_after_a_wait_whether_input_may_be_noted() -> None:
+    reading, writing = os.pipe()
+    sink = Descriptor(writing)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    asked = 0
+
+    def shown() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked == 1  # before the pipe has room
+
+    noted: list[bytes] = []
+
+    async def note(data: bytes) -> None:
+        noted.append(data)
+
+    source: Any = Source(b"secret")
+    pump = asyncio.create_task(pump_in_noted(source, sink, note, shown))
+    while not asked:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    os.set_blocking(reading, False)
+    async with asyncio.timeout(20):
+        with suppress(BlockingIOError):
+            while os.read(reading, 65536):
+                pass
+        await pump
+    assert (asked, noted) == (2, [])
+    sink.close()
+    os.close(reading)
+
+
+async def test_a_process_that_takes_no_more_ends_what_is_noted() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    sink = Descriptor(writing)
+    source: Any = Source(b"x", b"y")
+    async with asyncio.timeout(20):
+        await pump_in_noted(source, sink, _never, lambda: True)
+    assert source.chunks == [b"y"]
+    sink.close()
+
+
+async def _never(data: bytes) -> None:
+    raise AssertionError(data)

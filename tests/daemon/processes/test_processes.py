@@ -8,6 +8,7 @@ import os
 import pwd
 import signal
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +21,8 @@ from nacre.daemon.processes.child import ProcessCredentials, Program
 from nacre.daemon.processes.processes import Processes
 from nacre.errors import ConnectionLost
 from nacre.protocol.modes import Mode, encode
+from nacre.server.admission.user_threads import UserThreads
+from parties import until
 
 pytestmark = pytest.mark.slow
 
@@ -102,6 +105,7 @@ class Session:
     on_signal: Callable[[str], object] | None = None
     on_break: Callable[[int], object] | None = None
     ended_by: tuple[str, bool] | None = None
+    user: str = "alice"
 
     def exit_signal(self, name: str, core_dumped: bool = False, message: str = "") -> None:
         self.ended_by = (name, core_dumped)
@@ -136,17 +140,21 @@ async def until_dead(pid: int) -> None:
 
 def children() -> set[str]:
     """Return this process's children, dead ones too; other tests' servers may be among them."""
-    threads = Path("/proc/self/task").iterdir()
-    return {pid for thread in threads for pid in (thread / "children").read_text().split()}
+    found = set[str]()
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            found.update((thread / "children").read_text().split())
+    return found
 
 
 @pytest.fixture
 async def processes() -> AsyncIterator[Processes]:
     before, children_before = descriptors(), children()
-    processes = Processes()
+    processes = Processes(UserThreads())
     yield processes
     await processes.end()
-    assert descriptors() == before
+    # What has sent a signal for an account is reaped a moment after the program that got it.
+    await until(lambda: descriptors() == before)
     assert children() == children_before  # nothing unreaped is left
 
 

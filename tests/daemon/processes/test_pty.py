@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import stat
@@ -13,7 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacre.daemon.processes.pty import open_terminal, resize, set_modes
+from nacre.daemon.processes.pty import (
+    TerminalKeyboard,
+    echoes,
+    open_terminal,
+    resize,
+    set_modes,
+)
 from nacre.protocol.modes import Mode, encode
 from nacre.server.session import Terminal
 
@@ -84,3 +91,59 @@ def test_nothing_leaks_when_it_fails() -> None:
     with pytest.raises(struct.error):
         open_terminal(broken, None)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_whether_what_is_typed_is_shown() -> None:
+    master, slave, _ = open_terminal(WANTED, None)
+    assert not echoes(master)
+    attributes = termios.tcgetattr(slave)
+    attributes[3] |= termios.ECHO
+    termios.tcsetattr(slave, termios.TCSANOW, attributes)
+    assert echoes(master)
+    os.close(slave)
+    os.close(master)
+    assert not echoes(master)
+
+
+async def test_what_others_type_waits_for_a_program_that_does_not_read() -> None:
+    master, slave, _ = open_terminal(
+        Terminal("xterm", 80, 24, 0, 0, encode({Mode.ICANON: 0})), None
+    )
+    keyboard, noted = TerminalKeyboard(master), []
+    text = b"x" * 100_000
+
+    async def read() -> int:
+        loop, count = asyncio.get_running_loop(), 0
+        while count < len(text):
+            count += len(await loop.run_in_executor(None, os.read, slave, 65536))
+        return count
+
+    try:
+        set_modes(slave, {Mode.ECHO: 0})
+        typing = asyncio.ensure_future(
+            keyboard.type(text, lambda data, shown: noted.append((data, shown)))
+        )
+        await asyncio.sleep(0)
+        assert not typing.done()
+        async with asyncio.timeout(20):
+            assert await read() == len(text)
+            await typing
+        assert b"".join(data for data, _ in noted) == text
+        assert {shown for _, shown in noted} == {False}
+        assert max(len(data) for data, _ in noted) <= 4096
+    finally:
+        keyboard.close()
+        os.close(master)
+        os.close(slave)
+
+
+async def test_a_terminal_hangs_up_where_nobody_types_any_more() -> None:
+    master, slave, _ = open_terminal(Terminal("xterm", 80, 24, 0, 0, b""), None)
+    keyboard = TerminalKeyboard(master)
+    await keyboard.type(b"x", lambda data, shown: None)
+    keyboard.close()
+    keyboard.close()
+    keyboard.redraw()  # nothing is in the foreground
+    os.close(master)
+    assert os.read(slave, 1) == b""
+    os.close(slave)

@@ -6,22 +6,31 @@ import asyncio
 import grp
 import os
 import pwd
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from nacre.config.server.config import ServerConfig
 from nacre.config.syntax.tokens import expand
 from nacre.daemon.processes.child import ProcessCredentials
-from nacre.daemon.processes.file_process import FileRoot
+from nacre.daemon.processes.kinds.file_process import FileRoot, storage_variables
+from nacre.daemon.processes.kinds.launcher import UMASK
 from nacre.errors import AccountError, ConfigurationError
 from nacre.keys.key_options import NO_OPTIONS, KeyOptions
+from nacre.server.admission.user_threads import UserThreads
+from nacre.sftp.filesystems.quota.limits import limits_of
 from nacre.sftp.server.restrictions import INTERNAL
 
 if TYPE_CHECKING:
-    from nacre.daemon.accounts.store import User
+    from nacre.daemon.processes.pam.login import PAMLogin
+    from nacre.daemon.processes.template import Forks
+    from nacre.daemon.store.values import User
+    from nacre.protocol.gssapi import ContextAcceptor
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 RECENT = 1.0
 """Seconds for which the result of a lookup is reused."""
@@ -35,7 +44,7 @@ _SYSTEM_ENVIRONMENT = Path("/etc/environment")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """An account: an entry of the password database (passwd(5)), and its groups."""
+    """An account: an entry of the password database (passwd(5)), its groups and its umask."""
 
     name: str
     uid: int
@@ -43,6 +52,7 @@ class Account:
     groups: tuple[int, ...]
     home: str
     shell: str
+    umask: int = UMASK
 
     def group_names(self) -> tuple[str, ...]:
         """Return the names of the account's groups; a group without one is its number. Blocks."""
@@ -63,7 +73,7 @@ class Account:
         """The rights a process needs to become this account; None when this process has them."""
         if self.uid == os.geteuid():
             return None
-        return ProcessCredentials(uid=self.uid, gid=self.gid, groups=self.groups)
+        return ProcessCredentials(uid=self.uid, gid=self.gid, groups=self.groups, umask=self.umask)
 
 
 def _group_name(number: int) -> str:
@@ -123,10 +133,17 @@ class Login:
     :ivar files: what sftp and scp serve; None for an account that may use no files.
     :ivar virtual: a virtual user: scp too is served from ``files``, and never by a shell.
     :ivar key: the options of the key that the user logged in with.
-    :ivar environment: the first variables of the environment.
+    :ivar environment: the system's variables, or those of PAM.
     :ivar config: the configuration for this user.
     :ivar root: the directory that is the root directory of the user's sessions, or None.
     :ivar evidence: a line for each method of the login.
+    :ivar security: the security context of the login, whose tickets the sessions get, or None.
+    :ivar pam: the session of PAM, or None.
+    :ivar template: what forks the processes of sessions, as that of PAM; None for the template of
+        all processes.
+    :ivar texts: what modules of PAM have to say to the user.
+    :ivar record: what is recorded of the user's sessions, if the server records some: one of
+        :data:`nacre.daemon.store.values.RECORDS`.
     """
 
     name: str
@@ -141,11 +158,22 @@ class Login:
     config: ServerConfig = DEFAULT_CONFIG
     root: str | None = None
     evidence: str = ""
+    security: ContextAcceptor | None = None
+    pam: PAMLogin | None = None
+    template: Forks | None = None
+    texts: tuple[str, ...] = ()
+    record: str = "output"
 
     @property
     def has_shell(self) -> bool:
         """Whether the user may have a shell."""
         return self.service != "sftp" and not _bars(self.shell)
+
+    @property
+    def is_confined(self) -> bool:
+        """Whether most sessions need a process with other bounds than the user's: see Sessions."""
+        files = self.files is not None and self.files.root is not None
+        return self.root is not None or self.forced is not None or files or not self.has_shell
 
     @property
     def forced(self) -> str | None:
@@ -183,34 +211,64 @@ def account_name(user: User, run_as: str | None) -> str | None:
     return chosen
 
 
-class RecentAccounts:
-    """Looks up accounts in threads, as the system may ask another machine (nsswitch.conf(5)).
+class Recent(Generic[K, V]):
+    """Looks something up, and reuses the result for :data:`RECENT` seconds.
 
-    A result is reused for :data:`RECENT` seconds, because many users may log in whose sessions
-    run as the same account; calls at the same moment share one lookup.
+    Calls at the same moment share one lookup. A failure is not kept: an account, say, may be
+    created before the next call.
+
+    :param look_up: called with the key.
     """
 
-    def __init__(self) -> None:
-        self._lookups: dict[str | None, tuple[float, asyncio.Task[Account]]] = {}
+    def __init__(self, look_up: Callable[[K], Coroutine[Any, Any, V]]) -> None:
+        self._look_up = look_up
+        self._lookups: dict[K, asyncio.Future[V]] = {}
 
-    async def find(self, name: str | None) -> Account:
-        """Return the account of this name, or for None the one this process runs as.
+    def know(self, key: K, value: V) -> None:
+        """Reuse a result that somebody else has just looked up."""
+        loop = asyncio.get_running_loop()
+        known = self._lookups[key] = loop.create_future()
+        known.set_result(value)
+        loop.call_later(RECENT, self._forget, key, known)
 
-        :raises AccountError: there is none.
-        """
-        now = asyncio.get_running_loop().time()
-        started, lookup = self._lookups.get(name, (0.0, None))
-        if lookup is None or now - started >= RECENT:
-            find = own_account if name is None else partial(find_account, name)
-            lookup = asyncio.create_task(asyncio.to_thread(find))
-            self._lookups = {k: v for k, v in self._lookups.items() if now - v[0] < RECENT}
-            self._lookups[name] = now, lookup
+    def begin(self, key: K) -> asyncio.Future[V]:
+        """Look a key up if there is no result, for calls of :meth:`find` to come."""
+        lookup = self._lookups.get(key)
+        if lookup is None:
+            loop = asyncio.get_running_loop()
+            lookup = self._lookups[key] = loop.create_task(self._look_up(key))
+            # Perhaps nobody waits for a failure.
+            lookup.add_done_callback(lambda done: done.cancelled() or done.exception())
+            loop.call_later(RECENT, self._forget, key, lookup)
+        return lookup
+
+    async def find(self, key: K) -> V:
+        """Return what there is for a key, or raise what the lookup raises."""
+        lookup = self.begin(key)
         try:
             return await asyncio.shield(lookup)
-        except AccountError:
-            # The account may be created before the next call.
-            self._lookups.pop(name, None)
+        except Exception:
+            self._forget(key, lookup)
             raise
+
+    def _forget(self, key: K, lookup: asyncio.Future[V]) -> None:
+        if self._lookups.get(key) is lookup:
+            del self._lookups[key]
+
+
+class RecentAccounts(Recent[str | None, Account]):
+    """Looks up accounts in threads, as the system may ask another machine (nsswitch.conf(5)).
+
+    Many users may log in whose sessions run as the same account. The account of None is the one
+    that this process runs as.
+    """
+
+    def __init__(self, threads: UserThreads) -> None:
+        async def look_up(name: str | None) -> Account:
+            find = own_account if name is None else partial(find_account, name)
+            return await threads.run(name or "", find)
+
+        super().__init__(look_up)
 
 
 def virtual_login(
@@ -219,8 +277,12 @@ def virtual_login(
     key: KeyOptions = NO_OPTIONS,
     config: ServerConfig = DEFAULT_CONFIG,
     evidence: str = "",
+    file_key: str | None = None,
 ) -> Login:
-    """Return what the sessions of a virtual user with this account run as."""
+    """Return what the sessions of a virtual user with this account run as.
+
+    :param file_key: the key of the user's encrypted files.
+    """
     # A service's account has no shell, but the operator has named it for sessions, which need one.
     barred = _bars(account.shell)
     home = user.home or account.home
@@ -230,7 +292,19 @@ def virtual_login(
         name=user.name,
         account=account,
         home=home,
-        files=FileRoot(root=root, home=home, user=user.name, read_only=user.read_only),
+        files=FileRoot(
+            root=root,
+            home=home,
+            user=user.name,
+            read_only=user.read_only,
+            folders=user.folders,
+            rights=user.rights,
+            file_key=file_key,
+            uploads=user.uploads,
+            partial_uploads=user.partial_uploads,
+            limits=limits_of(user),
+            variables=storage_variables(root, user.folders),
+        ),
         virtual=True,
         shell=_FALLBACK_SHELL if barred else account.shell,
         service=user.service,
@@ -238,6 +312,7 @@ def virtual_login(
         environment={},
         config=config,
         evidence=evidence,
+        record=user.record,
     )
 
 
@@ -246,11 +321,18 @@ def system_login(
     key: KeyOptions = NO_OPTIONS,
     config: ServerConfig = DEFAULT_CONFIG,
     evidence: str = "",
+    pam: PAMLogin | None = None,
 ) -> Login:
     """Return what the sessions of a system user run as; an account without a shell keeps none.
 
+    Blocks.
+
+    :param pam: the user's session, if PAM has one open.
     :raises AccountError: ChrootDirectory has an unknown token.
     """
+    session = None if pam is None else pam.session
+    if session is not None:
+        account = replace(account, groups=session.groups, umask=session.umask)
     root = config.chroot_directory
     # An account without a shell gets files only where the configuration says so.
     told = (config.subsystems, config.force_command, key.command) != (None, None, None)
@@ -263,10 +345,13 @@ def system_login(
         if told or not _bars(account.shell)
         else None,
         key=key,
-        environment=_system_environment(),
+        environment=_system_environment() if session is None else dict(session.environment),
         config=config,
         root=None if root is None else account.expand(root, "ChrootDirectory"),
         evidence=evidence,
+        pam=pam,
+        template=pam,
+        texts=() if pam is None else tuple(pam.texts),
     )
 
 

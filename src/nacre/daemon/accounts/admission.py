@@ -14,7 +14,7 @@ from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts.accounts import Account
 from nacre.keys.key_options import KeyOptions
 from nacre.keys.patterns import matches
-from nacre.protocol.asks import METHODS, Alternative, Requirement
+from nacre.protocol.requirement import METHODS, Alternative, Requirement
 
 ANY: Requirement = tuple(frozenset({method}) for method in METHODS)
 """Any one method is enough."""
@@ -27,12 +27,13 @@ _FOR_ACCOUNTS = {
     *("AuthorizedKeysCommand", "AuthorizedPrincipalsCommand", "AuthorizedPrincipalsFile"),
     *("PermitEmptyPasswords", "ChrootDirectory", "PermitUserEnvironment"),
     *("HostbasedAuthentication", "IgnoreRhosts", "IgnoreUserKnownHosts"),
+    *("GSSAPIAuthentication", "GSSAPIKeyExchange"),
 }
 """Keywords that can't hold for the users of the store."""
 
 _ROOT_METHODS = {
-    "yes": frozenset({"publickey", "password", "hostbased"}),
-    "prohibit-password": frozenset({"publickey", "hostbased"}),
+    "yes": frozenset({"publickey", "password", "hostbased", "gssapi"}),
+    "prohibit-password": frozenset({"publickey", "hostbased", "gssapi"}),
     "forced-commands-only": frozenset({"publickey"}),
     "no": frozenset[str](),
 }
@@ -49,6 +50,8 @@ class Admission:
             "password": config.password_authentication,
             "keyboard-interactive": config.kbd_interactive_authentication,
             "hostbased": config.hostbased_authentication,
+            "gssapi-with-mic": config.gssapi_authentication,
+            "gssapi-keyex": config.gssapi_authentication and config.gssapi_key_exchange,
         }
         self._methods = frozenset(method for method, on in switches.items() if on)
 
@@ -101,7 +104,8 @@ class Admission:
 
         The other parameters are those of :meth:`refuses_name`.
 
-        :param method: ``publickey``, ``hostbased``, or ``password`` for every method that sends it.
+        :param method: ``publickey``, ``hostbased``, ``gssapi`` for both of its methods, or
+            ``password`` for every method that sends it.
         """
         config = self._config
         if account.uid == 0 and method not in _ROOT_METHODS[config.permit_root_login]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -22,13 +23,15 @@ from nacre.errors import ConfigurationError
 from nacre.keys import PublicKey
 from nacre.keys.key_options import NO_OPTIONS, KeyOptions
 from nacre.keys.shown import ShownKey
-from nacre.protocol.asks import KeyTerms, Requirement, UserRequirement
+from nacre.protocol.asks import KeyTerms, UserRequirement
 from nacre.protocol.options import Profile
+from nacre.protocol.requirement import Requirement
 from nacre.server.peer import ConnectionTerms
 
 if TYPE_CHECKING:
     from nacre.daemon.accounts.rights import Forwarding
-    from nacre.server.peer import ServerConnection
+    from nacre.protocol.gssapi import ContextAcceptor
+    from nacre.server.peer import Client
 
 _BANNER_BYTES = 1 << 20
 _SHOWN = {"keyboard-interactive": "keyboard-interactive/pam"}
@@ -46,6 +49,9 @@ class Candidate:
     :ivar keys: the keys that the user has logged in with, in order.
     :ivar options: what the lines of these keys permit.
     :ivar forwarding: the rights to forward, determined when they are first needed, as in sshd.
+    :ivar security: the security context that the user has logged in by, or None.
+    :ivar needs_code: whether the login takes the code of a second factor.
+    :ivar password: the hash of the password that the user has shown; only this one may be changed.
     :ivar told: what was logged of lines that were skipped, so that each is logged once.
     """
 
@@ -58,6 +64,9 @@ class Candidate:
     keys: list[PublicKey] = field(default_factory=list)
     options: KeyOptions = NO_OPTIONS
     forwarding: Forwarding | None = None
+    security: ContextAcceptor | None = None
+    needs_code: bool = False
+    password: str | None = field(default=None, repr=False)
     told: set[str] = field(default_factory=set)
     _shown: tuple[PublicKey, KeyOptions] | None = None
 
@@ -131,12 +140,12 @@ class Candidates:
         """
         self.rules = rules
         self._profile = profile
-        self._known: WeakKeyDictionary[ServerConnection, Candidate] = WeakKeyDictionary()
+        self._known: WeakKeyDictionary[Client, Candidate] = WeakKeyDictionary()
 
     def begin(
         self,
         user: str,
-        connection: ServerConnection,
+        connection: Client,
         *,
         invalid: bool = False,
         groups: Callable[[], tuple[str, ...]] = tuple,
@@ -167,7 +176,7 @@ class Candidates:
         self._known[connection] = found
         return found
 
-    def find(self, user: str, connection: ServerConnection) -> Candidate | None:
+    def find(self, user: str, connection: Client) -> Candidate | None:
         """Return the candidate if it is still this user."""
         found = self._known.get(connection)
         return found if found is not None and found.user == user else None
@@ -189,7 +198,7 @@ class Candidates:
             raise ConfigurationError(f"Banner: can't read {path}: {error.strerror}") from error
 
 
-def shown_key(user: str, key: PublicKey, connection: ServerConnection) -> ShownKey:
+def shown_key(user: str, key: PublicKey, connection: Client) -> ShownKey:
     """Return what a client shows: the key, for whom, from where, and now."""
     return ShownKey(
         key=key,
@@ -200,6 +209,7 @@ def shown_key(user: str, key: PublicKey, connection: ServerConnection) -> ShownK
     )
 
 
+@lru_cache(256)
 def plain_address(address: str) -> str:
     """Return an address, an IPv4 address that is written as an IPv6 one as IPv4."""
     try:

@@ -1,4 +1,7 @@
-"""The file that tells a session how its user logged in (ExposeAuthInfo in sshd_config(5))."""
+"""Files of one session: how its user logged in (ExposeAuthInfo), and the tickets that came along.
+
+Each is the user's own, and nobody else can read it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import os
 import tempfile
 from contextlib import suppress
 
-from nacre.daemon.accounts.accounts import Login
+from nacre.daemon.accounts.accounts import Account, Login
 
 
 def expose(login: Login) -> str:
@@ -14,11 +17,31 @@ def expose(login: Login) -> str:
 
     :raises OSError: it can't be made.
     """
-    number, path = tempfile.mkstemp(prefix="nacre-auth.")
+    return _write("nacre-auth.", login.evidence.encode(), login.account)
+
+
+def keep_tickets(login: Login) -> str | None:
+    """Write the tickets that the client has delegated to a credential cache; return its path.
+
+    None if there are none. Blocks.
+
+    :raises OSError: it can't be made.
+    """
+    tickets = None if login.security is None else login.security.tickets()
+    if tickets is None:
+        return None
+    return _write(f"krb5cc_{login.account.uid}_", tickets, login.account)
+
+
+def _write(prefix: str, content: bytes, account: Account) -> str:
+    number, path = tempfile.mkstemp(prefix=prefix)
     try:
-        os.write(number, login.evidence.encode())
-        if login.account.credentials is not None:
-            os.fchown(number, login.account.uid, login.account.gid)
+        os.write(number, content)
+        if account.credentials is not None:
+            os.fchown(number, account.uid, account.gid)
+    except OSError:
+        conceal(path)
+        raise
     finally:
         os.close(number)
     return path

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nacre.config.server.config import ServerConfig
+from nacre.config.server.kinds import Permitted
 from nacre.daemon.accounts.accounts import Login
+from nacre.daemon.processes.account_devices import open_as
 from nacre.daemon.processes.account_sockets import AccountSockets
-from nacre.daemon.processes.device_process import open_as
 from nacre.errors import AccountError
 from nacre.keys.key_options import NO_OPTIONS, HostPort
 from nacre.keys.patterns import matches
@@ -28,6 +29,7 @@ class Forwarding:
     :ivar agent: the user's sessions may use the client's agent.
     :ivar x11: they may use the client's display.
     :ivar unix: makes the user's Unix sockets.
+    :ivar recorded: what is forwarded is recorded, by a server that records.
     """
 
     def __init__(self, login: Login | None, config: ServerConfig) -> None:
@@ -36,7 +38,10 @@ class Forwarding:
         :param login: what the user's sessions run as; None grants nothing.
         """
         self._config = config
+        self.recorded = login is not None and login.record != "no"
         self._key = NO_OPTIONS if login is None else login.key
+        self._open = _places(config.permit_open), self._key.permit_open or None
+        self._listen = _places(config.permit_listen), self._key.permit_listen or None
         # This process may have rights that the account lacks.
         self._lowest = 1 if login is None or login.account.credentials is None else _PRIVILEGED
         allowed = login is not None and login.has_shell and not config.disable_forwarding
@@ -79,16 +84,14 @@ class Forwarding:
         """
         if not self._local:
             return False
-        lists = (self._config.permit_open, self._key.permit_open or None)
-        return all(_names(one, host, port) for one in lists)
+        return all(_names(one, host, port) for one in self._open)
 
     def may_connect_to(self, path: str) -> bool:
         """Tell whether the user may connect to a Unix socket.
 
         As in sshd, a list of places denies every path that is not one of its hosts.
         """
-        lists = (self._config.permit_open, self._key.permit_open or None)
-        return self._unix_local and all(_names(one, path, None) for one in lists)
+        return self._unix_local and all(_names(one, path, None) for one in self._open)
 
     def may_listen_at(self) -> bool:
         """Tell whether the user may have a Unix socket; PermitListen is about ports alone."""
@@ -98,8 +101,7 @@ class Forwarding:
         """Return the address to listen on for a request with ``host``, or None to refuse."""
         if not self._remote or 0 < port < self._lowest:
             return None
-        lists = (self._config.permit_listen, self._key.permit_listen or None)
-        if not all(_match(one, host.lower(), port) for one in lists):
+        if not all(_match(one, host.lower(), port) for one in self._listen):
             return None
         if self._config.gateway_ports == "clientspecified":
             return "" if host == "*" else host
@@ -123,6 +125,10 @@ def _sockets(login: Login | None, config: ServerConfig) -> UnixSockets:
     account = login.account
     numbers = account.uid, account.gid, account.groups
     return AccountSockets(mask, replace, numbers, login.root)
+
+
+def _places(permitted: Iterable[Permitted] | None) -> list[HostPort] | None:
+    return None if permitted is None else [one.place for one in permitted]
 
 
 def _names(places: Iterable[HostPort] | None, host: str, port: int | None) -> bool:

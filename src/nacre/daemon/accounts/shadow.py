@@ -30,31 +30,42 @@ def _library() -> Any:
     return None
 
 
-def refusal(user: str, password: str | None, host: str, *, empty: bool = False) -> str | None:
-    """Return why ``user`` may not log in, or None; the parameters are those of :mod:`.pam`."""
-    fields = _fields(user)
+def refusal(user: str, password: str | None, *, empty: bool = False) -> str | None:
+    """Return why ``user`` may not log in; None if the password is right and the account is valid.
+
+    :param password: None to check the account alone, after a login with a key.
+    :param empty: whether an account without a password may log in with an empty one.
+    """
+    lines = _lines()
+    fields = next((one for one in lines if one[0] == user), None)
     without = empty and password == "" and fields is not None and not fields[1]
-    if password is not None and not without and not _matches(password, fields):
+    if password is not None and not without and not _matches(password, fields, lines):
         return "wrong password"
     return _closed(fields, with_password=password is not None)
 
 
-def _fields(user: str) -> list[str] | None:
+def _lines() -> list[list[str]]:
     try:
         lines = _FILE.read_text(errors="surrogateescape").splitlines()
     except OSError:
-        return None
-    for line in lines:
-        fields = line.split(":")
-        if fields[0] == user and len(fields) >= 8:
-            return fields
-    return None
+        return []
+    return [fields for line in lines if len(fields := line.split(":")) >= 8]
 
 
-def _matches(password: str, fields: list[str] | None) -> bool:
+def _setting(lines: list[list[str]]) -> str:
+    """Return how the first password of the file was hashed, without the hash.
+
+    A hash takes as long with it as with that password, and is never equal to it.
+    """
+    hashed = next((fields[1] for fields in lines if fields[1].startswith("$")), _UNKNOWN)
+    return hashed.rpartition("$")[0] + "$"
+
+
+def _matches(password: str, fields: list[str] | None, lines: list[list[str]]) -> bool:
     library = _library()
     # A locked account, an unknown one and one without a password take equally long.
-    stored = fields[1] if fields is not None and fields[1].startswith("$") else _UNKNOWN
+    known = fields is not None and fields[1].startswith("$")
+    stored = fields[1] if fields is not None and known else _setting(lines)
     secret = password.encode("utf-8", "surrogateescape")
     if library is None or b"\0" in secret:
         return False

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from nacre.aio.maybe import Maybe
 from nacre.config.server.rules import ServerRules
-from nacre.daemon.accounts import pam, shadow
 from nacre.daemon.accounts.accounts import (
     Account,
     Login,
@@ -18,27 +17,37 @@ from nacre.daemon.accounts.accounts import (
     system_login,
     without_style,
 )
-from nacre.daemon.accounts.authorized.files import read_authorized_keys
+from nacre.daemon.accounts.authorized.files import read_authorized_keys, rights_of
 from nacre.daemon.accounts.authorized.hosts import HostSearch
 from nacre.daemon.accounts.authorized.search import KeySearch
 from nacre.daemon.accounts.candidate import Candidate, shown_key
-from nacre.daemon.accounts.padding import denied_late
 from nacre.daemon.accounts.policy import DEFAULT_RULES, AccountPolicy
+from nacre.daemon.accounts.verifiers import PAMVerifier, ShadowVerifier, Verifier
 from nacre.daemon.names import endpoint_words
-from nacre.errors import AccountError, UnusableKey
+from nacre.daemon.processes.pam.library import available
+from nacre.daemon.processes.pam.messages import Judged, Prompts
+from nacre.errors import AccountError, ConnectionLost, DisconnectCode, UnusableKey
 from nacre.keys import PublicKey
 from nacre.keys.key_options import KeyOptions
-from nacre.protocol.asks import ClientHost, KeyTerms, UserRequirement
+from nacre.protocol.asks import (
+    Challenge,
+    ClientHost,
+    KeyTerms,
+    PasswordExpired,
+    Prompt,
+    UserRequirement,
+)
 from nacre.protocol.options import Profile
+from nacre.protocol.requirement import satisfied
 from nacre.server.policy import with_modulus
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
-    from nacre.server.peer import ServerConnection
+    from nacre.daemon.processes.pam.login import PAMLogin
+    from nacre.protocol.gssapi import ContextAcceptor
+    from nacre.server.peer import Client
 
-_NOLOGIN = Path("/etc/nologin")
-_WAITING = 32
-"""Threads for PAM, which sleeps for seconds after a wrong password; other logins must not wait."""
+T = TypeVar("T")
 
 
 class SystemPolicy(AccountPolicy):
@@ -49,63 +58,103 @@ class SystemPolicy(AccountPolicy):
 
     def __init__(self, rules: ServerRules = DEFAULT_RULES, profile: Profile = "default") -> None:
         super().__init__(rules, profile)
-        self._refusal = pam.refusal if pam.available() else shadow.refusal
-        self._threads = ThreadPoolExecutor(_WAITING, "account")
+        uses_pam = rules.base.use_pam and available()
+        self._verifier: Verifier = (PAMVerifier if uses_pam else ShadowVerifier)(self.threads)
         self._never = secrets.token_hex(32)  # nobody's password
 
-    def close(self) -> None:
-        """End the threads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def requirement(self, user: str, connection: ServerConnection) -> UserRequirement:
+    async def requirement(self, user: str, connection: Client) -> UserRequirement:
         """Return what the configuration requires, whether the user is known or not."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._required, user, connection)
+        required = await self._in_thread(self._required, user, connection)
+        if self.candidate(user, connection).admission.takes_empty:
+            outcome = await self._verified(user, "", connection)
+            if not outcome.reason:
+                required = replace(required, requirement=(frozenset(), *required.requirement))
+        return required
 
-    def _required(self, user: str, connection: ServerConnection) -> UserRequirement:
+    async def _in_thread(self, work: Callable[..., T], user: str, *more: Any) -> T:
+        """Call ``work`` with a user who is not logged in, and ``more``: the connection last."""
+        return await self.threads.run_for_login(user, more[-1], partial(work, user, *more))
+
+    def _required(self, user: str, connection: Client) -> UserRequirement:
         candidate = self._begin(user, connection)
         requirement = candidate.admission.requirement()
-        if candidate.admission.takes_empty and self._look(user, "", connection) is None:
-            requirement = (frozenset(), *requirement)
         return candidate.answer(requirement, self._banner(candidate, connection))
 
-    def _begin(self, user: str, connection: ServerConnection) -> Candidate:
+    def _begin(self, user: str, connection: Client) -> Candidate:
         try:
             account = find_account(without_style(user))
         except AccountError:
             return self._candidates.begin(user, connection, invalid=True)
         return self._candidates.begin(user, connection, groups=account.group_names)
 
-    async def password(self, user: str, password: str, connection: ServerConnection) -> bool:
-        """Ask PAM, or the shadow file where there is no PAM."""
-        return await denied_late(self._permits(user, password, connection), user)
+    async def password(
+        self, user: str, password: str, connection: Client
+    ) -> bool | PasswordExpired:
+        """Verify the password, and judge the account."""
+        outcome = await self._verified(user, password, connection)
+        if outcome.expired:
+            return PasswordExpired("\n".join(outcome.texts) or outcome.reason)
+        return _permits(outcome, user, connection)
 
-    async def _permits(self, user: str, password: str | None, connection: ServerConnection) -> bool:
-        """Tell whether the account is valid, and the password right unless that is None."""
-        loop = asyncio.get_running_loop()
-        refusal = await loop.run_in_executor(self._threads, self._look, user, password, connection)
+    async def change_password(self, user: str, old: str, new: str, connection: Client) -> bool:
+        """Change a password that has expired."""
+        return _permits(await self._verified(user, old, connection, new), user, connection)
+
+    async def _verified(
+        self, user: str, password: str, connection: Client, new: str | None = None
+    ) -> Judged:
+        candidate = self.candidate(user, connection)
+        refusal = await self._refusal(candidate, connection, "password")
+        if refusal is None and not (password or candidate.config.permit_empty_passwords):
+            refusal = "PermitEmptyPasswords is no"
+        if refusal is None:
+            return await self._verifier.check(candidate, connection, password, new)
+        # It takes as long as a wrong password.
+        await self._verifier.check(candidate, connection, self._never)
+        return Judged(refusal)
+
+    async def keyboard_interactive(
+        self,
+        user: str,
+        submethods: str,
+        responses: tuple[str, ...] | None,
+        connection: Client,
+    ) -> bool | Challenge:
+        """Pass on the prompts of what verifies the user."""
+        candidate = self.candidate(user, connection)
+        refusal = await self._refusal(candidate, connection, "password")
+        if refusal is not None and responses is not None:
+            responses = (self._never,) * len(responses)
+        asked = await self._verifier.converse(
+            candidate, connection, responses, pretended=refusal is not None
+        )
+        if isinstance(asked, Prompts):
+            prompts = tuple(Prompt(text, echo) for text, echo in asked.prompts)
+            return Challenge("", "\n".join(asked.texts), prompts)
+        granted = _permits(asked if refusal is None else Judged(refusal), user, connection)
+        if not granted and asked.texts:
+            # The next round has no responses, and no dialogue.
+            return Challenge("", "\n".join(asked.texts), ())
+        return granted
+
+    async def _judged(self, user: str, connection: Client) -> bool:
+        """Tell whether the account of a user who has no password to show may be used."""
+        candidate = self.candidate(user, connection)
+        refusal = await self._refusal(candidate, connection, "publickey")
         if refusal is not None:
-            connection.record("refused", method="account", name=safe(user), reason=refusal)
-        return refusal is None
+            return _permits(Judged(refusal), user, connection)
+        return _permits(await self._verifier.check(candidate, connection, None), user, connection)
 
-    def _look(self, user: str, password: str | None, connection: ServerConnection) -> str | None:
-        candidate, host = self.candidate(user, connection), str(connection.peer[0])
-        empty = candidate.config.permit_empty_passwords
-        method = "publickey" if password is None else "password"
+    async def _refusal(self, candidate: Candidate, connection: Client, method: str) -> str | None:
+        """Return why the user may not log in by this method, or None."""
+        admitted = partial(self._admitted, candidate, connection, method)
         try:
-            account = self._admitted(candidate, connection, method)
-            if password == "" and not empty:
-                raise AccountError("PermitEmptyPasswords is no")
+            await self.threads.run_for_login(candidate.user, connection, admitted)
         except AccountError as error:
-            if password is not None:
-                self._refusal(user, self._never, host)  # takes as long as a wrong password
             return str(error)
-        refusal = self._refusal(account.name, password, host, empty=empty)
-        if refusal is None and account.uid != 0 and _NOLOGIN.exists():
-            return f"{_NOLOGIN} exists"
-        return refusal
+        return None
 
-    def _admitted(self, candidate: Candidate, connection: ServerConnection, method: str) -> Account:
+    def _admitted(self, candidate: Candidate, connection: Client, method: str) -> Account:
         """Return the account of a user who may log in by this method. Blocks.
 
         :raises AccountError: there is none, or the configuration refuses it.
@@ -119,14 +168,9 @@ class SystemPolicy(AccountPolicy):
         return account
 
     async def public_key(
-        self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: ServerConnection
+        self, user: str, key: PublicKey, algorithm: str, signed: bool, connection: Client
     ) -> bool | KeyTerms:
         """Look for what lets the key in; once signed, check the account too."""
-        return await denied_late(self._opens(user, key, signed, connection), user)
-
-    async def _opens(
-        self, user: str, key: PublicKey, signed: bool, connection: ServerConnection
-    ) -> bool | KeyTerms:
         try:
             options = await self._find_key(user, key, connection)
             if options is None:
@@ -134,7 +178,10 @@ class SystemPolicy(AccountPolicy):
             candidate = self.candidate(user, connection)
             options = candidate.joined(options)
             if signed:
-                if not await self._permits(user, None, connection):
+                # As in sshd, the last of several methods finds out what is wrong with the account.
+                methods = (*connection.methods, "publickey")
+                last = satisfied(candidate.admission.requirement(), methods)
+                if last and not await self._judged(user, connection):
                     return False
                 candidate.take(key, options)
             return candidate.terms(options)
@@ -142,19 +189,16 @@ class SystemPolicy(AccountPolicy):
             connection.record("refused", method="publickey", name=safe(user), reason=str(error))
             return False
 
-    async def _find_key(
-        self, user: str, key: PublicKey, connection: ServerConnection
-    ) -> KeyOptions | None:
+    async def _find_key(self, user: str, key: PublicKey, connection: Client) -> KeyOptions | None:
         """Return what a login with the key permits, or None.
 
         :raises AccountError, UnusableKey: the account, or the key, is refused.
         """
-        loop = asyncio.get_running_loop()
-        search, found = await loop.run_in_executor(
-            self._threads, self._search_files, user, key, connection
-        )
+        search, found = await self._in_thread(self._search_files, user, key, connection)
         try:
-            found = found or await search.elsewhere()
+            found = found or await search.elsewhere(
+                partial(self.threads.run_for_login, user, connection)
+            )
         finally:
             candidate = self.candidate(user, connection)
             for problem in search.problems:
@@ -167,7 +211,7 @@ class SystemPolicy(AccountPolicy):
         return found
 
     def _search_files(
-        self, user: str, key: PublicKey, connection: ServerConnection
+        self, user: str, key: PublicKey, connection: Client
     ) -> tuple[KeySearch, KeyOptions | None]:
         candidate = self.candidate(user, connection)
         account = self._admitted(candidate, connection, "publickey")
@@ -182,20 +226,16 @@ class SystemPolicy(AccountPolicy):
         )
         return search, search.in_files()
 
-    async def host_based(self, user: str, host: ClientHost, connection: ServerConnection) -> bool:
+    async def host_based(self, user: str, host: ClientHost, connection: Client) -> bool:
         """Look whether the client's host is trusted to vouch for the user."""
-        return await denied_late(self._vouched(user, host, connection), user)
-
-    async def _vouched(self, user: str, host: ClientHost, connection: ServerConnection) -> bool:
-        loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._threads, self._check_host, user, host, connection)
+            await self._in_thread(self._check_host, user, host, connection)
         except AccountError as error:
             connection.record("refused", method="hostbased", name=safe(user), reason=str(error))
             return False
-        return await self._permits(user, None, connection)
+        return await self._judged(user, connection)
 
-    def _check_host(self, user: str, host: ClientHost, connection: ServerConnection) -> None:
+    def _check_host(self, user: str, host: ClientHost, connection: Client) -> None:
         candidate = self.candidate(user, connection)
         account = self._admitted(candidate, connection, "hostbased")
         if host.algorithm not in candidate.config.host_signatures(self._profile):
@@ -208,35 +248,74 @@ class SystemPolicy(AccountPolicy):
             config=candidate.config,
         ).check()
 
-    async def rsa_key(
-        self, user: str, modulus: int, connection: ServerConnection
-    ) -> PublicKey | None:
-        """Look in the account's ``authorized_keys``."""
-        return await denied_late(self._rsa_key(user, modulus, connection), user)
-
-    async def _rsa_key(
-        self, user: str, modulus: int, connection: ServerConnection
-    ) -> PublicKey | None:
-        loop = asyncio.get_running_loop()
-        find = self._find_rsa_key
+    async def gssapi(self, user: str, context: ContextAcceptor, connection: Client) -> bool:
+        """Look whether the principal that the client has proved may use the account."""
         try:
-            return await loop.run_in_executor(self._threads, find, user, modulus, connection)
+            await self._in_thread(self._check_principal, user, context, connection)
+        except AccountError as error:
+            connection.record("refused", method="gssapi", name=safe(user), reason=str(error))
+            return False
+        if not await self._judged(user, connection):
+            return False
+        self.candidate(user, connection).security = context
+        return True
+
+    def _check_principal(self, user: str, context: ContextAcceptor, connection: Client) -> None:
+        account = self._admitted(self.candidate(user, connection), connection, "gssapi")
+        with rights_of(account):
+            allowed = context.is_account(account.name)
+        if not allowed:
+            raise AccountError(
+                f"{context.principal} may not use the account: neither ~/.k5login nor the realm's "
+                "local names say so"
+            )
+
+    async def rsa_key(self, user: str, modulus: int, connection: Client) -> PublicKey | None:
+        """Look in the account's ``authorized_keys``."""
+        try:
+            return await self._in_thread(self._find_rsa_key, user, modulus, connection)
         except AccountError as error:
             connection.record("refused", method="publickey", name=safe(user), reason=str(error))
             return None
 
-    async def login(self, user: str, connection: ServerConnection) -> Login:
-        """Return the account's login, with the options of the user's key."""
-        account = await asyncio.to_thread(find_account, without_style(user))
-        candidate = self._candidates.find(user, connection)
-        if candidate is None:
-            candidate = await asyncio.to_thread(self.candidate, user, connection)
-        evidence = candidate.evidence(connection.methods)
-        return system_login(account, candidate.options, candidate.config, evidence)
+    def authenticated(self, user: str, methods: tuple[str, ...], connection: Client) -> Maybe[None]:
+        """Open the user's session of PAM, as sshd does, whatever the connection is for."""
+        super().authenticated(user, methods, connection)
+        login = self._verifier.login(connection)
+        return None if login is None else self._open_session(login, connection)
 
-    def _find_rsa_key(
-        self, user: str, modulus: int, connection: ServerConnection
-    ) -> PublicKey | None:
+    async def _open_session(self, login: PAMLogin, connection: Client) -> None:
+        """End the connection if there is no session."""
+        find = partial(find_account, login.user)
+        try:
+            account = await self.threads.run(login.user, find)
+            outcome = await login.open_session(account.groups)
+        except AccountError as error:
+            outcome = Judged(str(error))
+        if outcome.reason:
+            what = "the session can't be opened"
+            connection.record("error", what=what, error=safe(outcome.reason))
+            connection.fail(
+                ConnectionLost(f"{what}: {outcome.reason}"),
+                DisconnectCode.BY_APPLICATION,
+                "\n".join(outcome.texts) or what,
+            )
+
+    async def login(self, user: str, connection: Client) -> Login:
+        """Return the account's login, with the options of the user's key."""
+        return await self.threads.run(user, partial(self._login, user, connection))
+
+    def _login(self, user: str, connection: Client) -> Login:
+        account = find_account(without_style(user))
+        candidate = self.candidate(user, connection)
+        evidence = candidate.evidence(connection.methods)
+        pam = self._verifier.login(connection)
+        login = system_login(account, candidate.options, candidate.config, evidence, pam)
+        if candidate.config.gssapi_delegate_credentials is False:
+            return login
+        return replace(login, security=candidate.security)
+
+    def _find_rsa_key(self, user: str, modulus: int, connection: Client) -> PublicKey | None:
         candidate = self.candidate(user, connection)
         account = self._admitted(candidate, connection, "publickey")
         for _, keys in read_authorized_keys(account, candidate.config):
@@ -245,8 +324,17 @@ class SystemPolicy(AccountPolicy):
         return None
 
 
-def _endpoints(connection: ServerConnection) -> dict[str, str]:
+def _permits(outcome: Judged, user: str, connection: Client) -> bool:
+    """Tell whether a user is let in; the log gets the reason of a refusal."""
+    if outcome.reason:
+        reason = safe(outcome.reason)
+        connection.record("refused", method="account", name=safe(user), reason=reason)
+    return not outcome.reason
+
+
+def _endpoints(connection: Client) -> dict[str, str]:
     return {
-        "C": f"{endpoint_words(connection.peer)} {endpoint_words(connection.local)}",
+        # sshd's order: the server's end comes first, unlike in its manual.
+        "C": f"{endpoint_words(connection.local)} {endpoint_words(connection.peer)}",
         "D": connection.domain or "",
     }

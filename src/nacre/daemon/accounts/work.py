@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from nacre.daemon.accounts.accounts import Login
 from nacre.daemon.names import endpoint_words
 from nacre.daemon.processes.child import Program
-from nacre.daemon.processes.file_process import FileRoot
-from nacre.daemon.processes.launcher import Steps, X11Steps
+from nacre.daemon.processes.kinds.file_process import FileRoot
+from nacre.daemon.processes.kinds.launcher import Steps, X11Steps
 from nacre.keys.patterns import match_list
 from nacre.scp.command import parse_scp
 from nacre.sftp.server.restrictions import parse_command
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
 _ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_OURS = ("SSH_AUTH_SOCK", "SSH_USER_AUTH")
+_OURS = ("SSH_AUTH_SOCK", "SSH_USER_AUTH", "KRB5CCNAME")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,6 @@ def program(
     environment = {
         **sent,
         "PATH": _ROOT_PATH if login.account.uid == 0 else _PATH,
-        **login.environment,
         "HOME": login.home,
         "USER": login.name,
         "LOGNAME": login.name,
@@ -90,6 +89,7 @@ def program(
     }
     if "TZ" in os.environ:
         environment["TZ"] = os.environ["TZ"]
+    environment |= login.environment
     patterns = variable_patterns(login)
     environment |= {
         name: content for name, content in login.key.environment if match_list(name, patterns)
@@ -103,10 +103,16 @@ def program(
         # A dash before its name makes it a login shell.
         arguments=[f"-{shell}"] if work.command is None else [shell, "-c", work.command],
         environment=environment,
-        directory=login.home if login.root or os.path.isdir(login.home) else "/",
+        directory=login.home if login.root or _can_enter(login.home) else "/",
         credentials=login.account.credentials,
         takes_signals=not work.forced,  # a forced command is none of the client's
+        template=login.template,
     )
+
+
+def _can_enter(directory: str) -> bool:
+    """Tell whether this process, which in most cases has the account's rights, can work there."""
+    return os.path.isdir(directory) and os.access(directory, os.X_OK)
 
 
 def _fixed(
@@ -153,7 +159,7 @@ def steps_before(login: Login, subsystem: str | None, x11: X11Steps | None = Non
     """
     config = login.config
     if login.virtual:
-        return Steps()
+        return Steps(x11=x11)
     return Steps(
         home=login.home,
         root=login.root,

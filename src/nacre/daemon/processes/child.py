@@ -1,70 +1,110 @@
-"""A session's process: started with its account's rights, watched, and left alone or ended."""
+"""A session's process: what it is, and how it is watched, and left alone or ended."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
-import json
 import os
-import resource
 import signal
+import socket
 import subprocess
-import sys
-import termios
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from io import FileIO
+from typing import Any, Protocol, TypeAlias
 
-import nacre
-from nacre.daemon.processes import launcher
-from nacre.daemon.processes.launcher import Steps
+from nacre.daemon.processes.kinds.launcher import UMASK, Steps
+from nacre.daemon.processes.login_records import LoginRecord
+from nacre.daemon.processes.template import Forks
 
 GRACE = 5.0
 """Seconds between SIGHUP and SIGKILL for the rest of a session's process group."""
 
 _LOOK_AGAIN = 0.05
-_DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)
-_CORE = resource.getrlimit(resource.RLIMIT_CORE)
-"""The limits at the start of this process; a server changes its own limits, not its sessions'."""
+
+Passed: TypeAlias = socket.socket | FileIO
+"""What a process gets besides its streams."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessCredentials:
-    """The account whose rights a process gets."""
+    """The account whose rights a process gets, and the umask."""
 
     uid: int
     gid: int
     groups: tuple[int, ...]
+    umask: int = UMASK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """A program to run.
+class JobTerms:
+    """How the process of a session is treated, whatever it does.
+
+    :ivar credentials: the rights that signals to it are sent with, or None for those of this
+        process.
+    :ivar takes_signals: whether the client may send it signals.
+    :ivar ends: whether the rest of its process group is ended with its session.
+    :ivar template: what forks it, or None for the template of all processes.
+    """
+
+    credentials: ProcessCredentials | None = None
+    takes_signals: bool = True
+    ends: bool = False
+    template: Forks | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program(JobTerms):
+    """A program to run, with the rights of ``credentials``.
 
     :ivar path: the file to execute.
     :ivar arguments: ``argv``, its name included.
     :ivar environment: all of its environment variables.
     :ivar directory: its working directory.
-    :ivar credentials: the rights it gets, or None for those of this process.
-    :ivar takes_signals: whether the client may send it signals.
-    :ivar ends: whether the rest of its process group is ended with its session.
     :ivar steps: what is done before it is executed, or None: see
-        :mod:`nacre.daemon.processes.launcher`.
+        :mod:`nacre.daemon.processes.kinds.launcher`.
+    :ivar login: what is recorded of it if it runs at a terminal, or None.
     """
 
     path: str
     arguments: Sequence[str | bytes]
     environment: Mapping[str, str]
     directory: str
-    credentials: ProcessCredentials | None = None
-    takes_signals: bool = True
-    ends: bool = False
     steps: Steps | None = None
+    login: LoginRecord | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileService(JobTerms):
+    """Files to serve.
+
+    :ivar given: what :func:`nacre.daemon.processes.kinds.file_process.request` returns.
+    :ivar passed: sockets and files that the process gets, which are closed here then.
+    """
+
+    given: Mapping[str, object]
+    passed: Sequence[Passed] = ()
+
+
+Job: TypeAlias = Program | FileService
+"""What the process of a session does."""
+
+
+class ChildProcess(Protocol):
+    """A child of this process: one of :mod:`subprocess`, or one that the template has forked."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    def wait(self) -> object:
+        """Wait for its end, and reap it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,48 +128,25 @@ class Child:
         is reaped.
     """
 
-    def __init__(
-        self, program: Program, stdin: int, stdout: int, stderr: int, *, terminal: bool
-    ) -> None:
-        """Start ``program``. Blocks until it is executed, about a millisecond.
+    def __init__(self, job: JobTerms, process: ChildProcess) -> None:
+        """Watch a process.
 
-        :param terminal: make ``stdin``, a terminal, the controlling terminal.
-        :raises OSError: it can't be executed, or its directory can't be entered.
-        :raises ValueError: an argument or a variable contains a NUL.
+        :param process: what :func:`nacre.daemon.processes.start.start` has made of ``job``.
+        :raises OSError: it can't be watched, and was killed.
         """
         self._loop = asyncio.get_running_loop()
+        self._process = process
         self.how: Exit | None = None
         self.on_exit: Callable[[], None] = lambda: None
         self.gone: asyncio.Future[None] = self._loop.create_future()
         self._ended = False
         self._left = False
         self._killing: asyncio.TimerHandle | None = None
-        self._credentials = program.credentials
+        self._credentials = job.credentials
         self._unsent: deque[int] = deque()
-        # Only the leader of a session can set its controlling terminal, so this call is made
-        # between fork and exec. It is a C function that takes no lock, which makes it safe beside
-        # other threads. Without a preexec_fn, subprocess uses vfork, which is faster.
-        acquire = partial(fcntl.ioctl, 0, termios.TIOCSCTTY, 0) if terminal else None
-        started = program if program.steps is None else _launched(program, program.steps)
-        with _session_core_limit():
-            self._process = subprocess.Popen(
-                list(started.arguments),
-                executable=started.path,
-                env=dict(started.environment),
-                cwd=started.directory,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,
-                preexec_fn=acquire,
-                **_rights(None if program.steps else program.credentials),
-            )
         self.pid = self._process.pid
-        if resource.getrlimit(resource.RLIMIT_NOFILE) != _DESCRIPTORS:
-            with suppress(OSError):
-                resource.prlimit(self.pid, resource.RLIMIT_NOFILE, _DESCRIPTORS)
         try:
-            _watch(self.pid, self._loop, self._on_exit)
+            watch(self.pid, self._loop, self._on_exit)
         except BaseException:
             self._process.kill()
             self._process.wait()
@@ -173,7 +190,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                **_rights(self._credentials),
+                **rights(self._credentials),
             )
         except OSError:
             self._unsent.clear()  # without processes nothing can be sent
@@ -186,7 +203,7 @@ class Child:
                 self._send_next()
 
         try:
-            _watch(sender.pid, self._loop, sent)
+            watch(sender.pid, self._loop, sent)
         except OSError:
             sent()  # it takes a millisecond
 
@@ -251,55 +268,19 @@ class Child:
         self.gone.set_result(None)
 
 
-def _launched(program: Program, steps: Steps) -> Program:
-    """Return a program that does ``steps`` and then becomes ``program``."""
-    rights = program.credentials
-    given = {
-        **asdict(steps),
-        "directory": program.directory,
-        "rights": None if rights is None else (rights.uid, rights.gid, rights.groups),
-    }
-    here = os.path.dirname(os.path.dirname(os.path.abspath(nacre.__file__)))
-    code = f"import sys; sys.path += {[here]!r}; from {launcher.__name__} import main; main()"
-    return replace(
-        program,
-        path=sys.executable,
-        # Isolated, as in nacre.daemon.processes.file_process.command_line.
-        arguments=[sys.executable, "-I", "-S", "-c", code, program.path, *program.arguments],
-        environment={
-            launcher.VARIABLE: json.dumps(given),
-            **{launcher.PREFIX + name: value for name, value in program.environment.items()},
-        },
-        directory="/",
-    )
-
-
-@contextmanager
-def _session_core_limit() -> Iterator[None]:
-    """Have a process that is started here inherit the limit of core files that sessions have.
-
-    This process, which may not have core files, is undumpable, so the limit alone is no matter.
-    """
-    own = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, _CORE)
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_CORE, own)
-
-
-def _rights(credentials: ProcessCredentials | None) -> dict[str, Any]:
+def rights(credentials: ProcessCredentials | None) -> dict[str, Any]:
+    """Return the arguments of :class:`subprocess.Popen` for a process with these rights."""
     if credentials is None:
         return {}
     return {
         "user": credentials.uid,
         "group": credentials.gid,
         "extra_groups": list(credentials.groups),
-        "umask": 0o022,
+        "umask": credentials.umask,
     }
 
 
-def _watch(pid: int, loop: asyncio.AbstractEventLoop, exited: Callable[[], None]) -> None:
+def watch(pid: int, loop: asyncio.AbstractEventLoop, exited: Callable[[], None]) -> None:
     """Call ``exited`` on the loop when the process has ended and is not reaped yet."""
     try:
         descriptor = os.pidfd_open(pid)
@@ -319,7 +300,7 @@ def _watch(pid: int, loop: asyncio.AbstractEventLoop, exited: Callable[[], None]
 
 
 def _watch_in_thread(pid: int, loop: asyncio.AbstractEventLoop, exited: Callable[[], None]) -> None:
-    """Do the same as :func:`_watch` on a system without pidfd."""
+    """Do the same as :func:`watch` on a system without pidfd."""
 
     def wait() -> None:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)

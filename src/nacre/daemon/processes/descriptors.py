@@ -13,7 +13,7 @@ import asyncio
 import fcntl
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
 
@@ -42,7 +42,7 @@ class Descriptor:
     """A non-blocking descriptor of this process. Two tasks may use it: one reads, one writes.
 
     :ivar ended: whether the end was read.
-    :ivar waits: how often a task began to wait in :meth:`readable`.
+    :ivar waits: how often a task began to wait in :meth:`arrived`.
     :ivar waiting: whether a task waits there.
     """
 
@@ -53,6 +53,10 @@ class Descriptor:
         self._bulk = False
         self._block: memoryview | None = None
         self._watched = False
+        # What arrived() waits for, whether the loop watches for it, and what has come.
+        self._wanted: asyncio.Future[None] | None = None
+        self._listens = False
+        self._data: Buffer | None = None
         self.ended = False
         self.waits = 0
         self.waiting = False
@@ -86,19 +90,36 @@ class Descriptor:
         self._watched = True
         self._loop.add_reader(self.number, ready)
 
-    async def readable(self) -> None:
-        """Wait until a read would not block."""
-        ready = self._loop.create_future()
-        self._watched = True
-        self._loop.add_reader(self.number, _done, ready)
+    async def arrived(self) -> Buffer:
+        """Wait until there is something to read, and return it as :meth:`read` does.
+
+        The loop goes on watching between two calls: to begin and to end that for each key that is
+        echoed at a terminal takes as long as to read the echo.
+        """
+        self._wanted = self._loop.create_future()
+        if not self._listens:
+            self._loop.add_reader(self.number, self._on_readable)
+            self._listens = self._watched = True
         self.waits += 1
         self.waiting = True
         try:
-            await ready
+            await self._wanted
         finally:
             self.waiting = False
-            if self.number >= 0:
-                self._loop.remove_reader(self.number)
+            self._wanted = None
+        data, self._data = self._data, None
+        assert data is not None, "the loop has read"
+        return data
+
+    def _on_readable(self) -> None:
+        if not self.waiting or self._wanted is None:
+            # Nobody takes it: what is there waits in the pipe.
+            self._loop.remove_reader(self.number)
+            self._listens = False
+        elif (data := self.read()) is not None:
+            self._data = data
+            self.waiting = False
+            _done(self._wanted)
 
     async def writable(self) -> None:
         """Wait until a write would not block."""
@@ -171,19 +192,19 @@ async def pump_out(source: Descriptor, sink: Taker, data: Buffer | None = None) 
     turn = 0
     while data != b"":
         if data is None:
-            await source.readable()
+            data = await source.arrived()
             turn = 0
-        else:
-            if len(data) == SOME:
-                source.read_much()
-            try:
-                await sink.write(data)
-            except NacreError:
-                return
-            turn += len(data)
-            if turn >= TURN:
-                await asyncio.sleep(0)
-                turn = 0
+            continue
+        if len(data) == SOME:
+            source.read_much()
+        try:
+            await sink.write(data)
+        except NacreError:
+            return
+        turn += len(data)
+        if turn >= TURN:
+            await asyncio.sleep(0)
+            turn = 0
         data = source.read()
 
 
@@ -253,6 +274,34 @@ async def pump_in(source: Reader, sink: Descriptor) -> None:
                     await sink.writable()
                 except OSError:
                     return  # EPIPE, or EIO of a terminal
+
+
+async def pump_in_noted(
+    source: Reader,
+    sink: Descriptor,
+    note: Callable[[bytes], Awaitable[None]],
+    shown: Callable[[], bool],
+) -> None:
+    """Do what :func:`pump_in` does, and note what the process has taken.
+
+    :param shown: whether what is written now may be noted. It is asked immediately before each
+        write: a secret is typed after its program has switched the echo off.
+    """
+    with suppress(NacreError):
+        while data := await source.read(SOME):
+            view = memoryview(data)
+            while view:
+                may_note = shown()
+                try:
+                    size = os.write(sink.number, view)
+                except BlockingIOError:
+                    await sink.writable()
+                    continue
+                except OSError:
+                    return
+                if may_note:
+                    await note(bytes(view[:size]))
+                view = view[size:]
 
 
 async def drop(source: Reader) -> None:

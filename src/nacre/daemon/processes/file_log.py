@@ -19,14 +19,14 @@ from nacre.wire.text import safe
 _LINE = 64 * KIB
 """Bytes of a line: two paths of 4096 bytes, each byte of which may be six characters of JSON."""
 
-_EVENTS = ("file", "lost", "refused", "sftp")
+_EVENTS = ("failed", "file", "lost", "refused", "sftp")
 
 
 class FileProcessLog:
     """The end of a file process's standard error.
 
     A session whose restrictions have a log level has its operations logged by it: the records
-    ``file`` get a ``level`` of their own (:func:`nacre.daemon.log.level_of`).
+    ``file`` get a ``level`` of their own (:func:`nacre.daemon.log.server_log.level_of`).
 
     :ivar failure: the last line that is no record: why the process could not serve; or empty.
     """

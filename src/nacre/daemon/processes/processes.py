@@ -7,14 +7,14 @@ import os
 import signal
 import socket
 import termios
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from nacre.aio.waiting import Gate
-from nacre.daemon.processes.child import GRACE, Child, Exit, Program
+from nacre.daemon.processes.child import GRACE, Child, ChildProcess, Exit, Job, Program
 from nacre.daemon.processes.descriptors import (
     Descriptor,
     Printed,
@@ -22,11 +22,17 @@ from nacre.daemon.processes.descriptors import (
     Taker,
     drop,
     pump_in,
+    pump_in_noted,
     pump_out,
     stop,
 )
-from nacre.daemon.processes.pty import open_terminal, resize
-from nacre.server.session import Session
+from nacre.daemon.processes.login_records import LoginRecord
+from nacre.daemon.processes.pty import TerminalKeyboard, echoes, open_terminal, resize
+from nacre.daemon.processes.start import start
+from nacre.daemon.recording.recording import Recording
+from nacre.daemon.watching.shown import ShownSession, tapped
+from nacre.server.admission.user_threads import UserThreads
+from nacre.server.session import Session, Terminal
 
 # fmt: off
 SIGNALS = (
@@ -46,38 +52,52 @@ _QUIET = 0.1
 class Processes:
     """The processes of all sessions of a server."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: UserThreads) -> None:
+        """Prepare.
+
+        :param threads: where programs are started.
+        """
+        self._threads = threads
         self._children: set[Child] = set()
+        self._noting: set[asyncio.Task[None]] = set()
 
     async def run(
-        self, session: Session, program: Program, stderr: Taker | None = None
+        self,
+        session: Session,
+        job: Job,
+        stderr: Taker | None = None,
+        recording: Recording | None = None,
+        shown: ShownSession | None = None,
     ) -> int | None:
-        """Run ``program`` until it and its output have ended, or the call is cancelled.
+        """Run ``job`` until it and its output have ended, or the call is cancelled.
 
         With pipes, a background process that holds them keeps the session open, as in OpenSSH; at
         a terminal the session ends with its leader. What outlives the session lives on, as with
-        sshd, unless ``program.ends``: its streams are closed, and the kernel hangs up a terminal.
+        sshd, unless ``job.ends``: its streams are closed, and the kernel hangs up a terminal.
 
         :param stderr: takes the standard error of a program without a terminal; by default the
             client gets it.
+        :param recording: records what the program prints, and perhaps what the client sends.
+        :param shown: shows what the program prints to those who watch.
         :returns: the exit status, or None when a signal ended it, which was already sent.
-        :raises OSError: the program can't be started.
+        :raises OSError: the program can't be started, or not in time.
         :raises ValueError: an argument or a variable contains a NUL.
         """
         if session.terminal is None:
-            running = _with_pipes(session, program, stderr or session.stderr)
+            running = self._with_pipes(session, job, stderr or session.stderr, recording, shown)
         else:
-            running = _at_terminal(session, program)
-        with running as (child, work):
-            if program.ends:
+            assert isinstance(job, Program)
+            running = self._at_terminal(session, job, recording, shown)
+        async with running as (child, work):
+            if job.ends:
                 self._children.add(child)
                 child.gone.add_done_callback(lambda _: self._children.discard(child))
-            if program.takes_signals:
+            if job.takes_signals:
                 session.on_signal = lambda name: _signal(child, name)
             try:
                 how = await work
             finally:
-                _part(session, child, program)
+                _part(session, child, job)
         return _report(session, how)
 
     async def end(self) -> None:
@@ -87,16 +107,95 @@ class Processes:
             child.end()
         if children:
             await asyncio.wait([child.gone for child in children], timeout=GRACE + 2)
+        if self._noting:
+            await asyncio.wait(self._noting, timeout=GRACE)
+
+    async def _started(self, session: Session, job: Job, work: Callable[[], _Started]) -> _Started:
+        """Call what starts the program; end a process that comes after the session's end."""
+
+        def end(started: _Started) -> None:
+            for number in started.ends:
+                os.close(number)
+            self._note_logout(session, job, started)
+            with suppress(OSError):
+                Child(job, started.process).end()
+
+        return await self._threads.run(session.user, work, end)
+
+    @asynccontextmanager
+    async def _with_pipes(
+        self,
+        session: Session,
+        job: Job,
+        errors: Taker,
+        recording: Recording | None,
+        shown: ShownSession | None,
+    ) -> AsyncIterator[tuple[Child, _Work]]:
+        started = await self._started(session, job, partial(_start_with_pipes, job))
+        stdin, stdout, stderr = started.ends
+        ours = [Descriptor(stdin), Printed(stdout), Descriptor(stderr)]
+        try:
+            child = Child(job, started.process)
+            printed: Taker = tapped(session.stdout, shown, recording)
+            errors = tapped(errors, shown, recording, errors=True)
+            if shown is not None:
+                shown.tell_through(errors)
+            yield child, _pump_pipes(session, child, printed, errors, recording, *ours)
+        finally:
+            for descriptor in ours:
+                descriptor.close()
+
+    @asynccontextmanager
+    async def _at_terminal(
+        self,
+        session: Session,
+        program: Program,
+        recording: Recording | None,
+        shown: ShownSession | None,
+    ) -> AsyncIterator[tuple[Child, _Work]]:
+        terminal = session.terminal
+        assert terminal is not None
+        work = partial(_start_at_terminal, program, terminal)
+        started = await self._started(session, program, work)
+        (number,) = started.ends
+        master = Descriptor(number)
+        session.on_resize = partial(resize, number)
+        if recording is not None:
+            session.on_resize = recording.resizing(session.on_resize)
+        session.on_break = partial(_break, number)
+        keyboard = TerminalKeyboard(number)
+        try:
+            with _shown_at(shown, session, keyboard):
+                child = Child(program, started.process)
+                printed: Taker = tapped(session.stdout, shown, recording)
+                if shown is not None:
+                    shown.tell_through(printed)
+                yield child, _pump_terminal(session, child, master, printed, recording)
+        finally:
+            session.on_resize = session.on_break = None
+            keyboard.close()
+            # The kernel hangs up: the leader and the foreground process group get SIGHUP.
+            master.close()
+            self._note_logout(session, program, started)
+
+    def _note_logout(self, session: Session, job: Job, started: _Started) -> None:
+        """Have the end of a login at a terminal recorded, in a task of its own."""
+        if not isinstance(job, Program) or job.login is None or not started.terminal:
+            return
+        note = partial(job.login.end, started.terminal)
+        task = asyncio.ensure_future(self._threads.run(session.user, note))
+        self._noting.add(task)
+        task.add_done_callback(self._noting.discard)
 
 
-def _part(session: Session, child: Child, program: Program) -> None:
+def _part(session: Session, child: Child, job: Job) -> None:
     """End the process group, or let it live on; a group that is not empty is logged."""
 
     def note(outcome: str) -> None:
         if child.has_processes:
             session.connection.record("processes", group=child.pid, outcome=outcome)
 
-    if program.ends:
+    if job.ends:
         child.end()
         if not child.gone.done():
             note("ended")
@@ -109,26 +208,28 @@ def _part(session: Session, child: Child, program: Program) -> None:
 _Work = Coroutine[Any, Any, Exit]
 
 
-@contextmanager
-def _with_pipes(session: Session, program: Program, errors: Taker) -> Iterator[tuple[Child, _Work]]:
+class _Started(NamedTuple):
+    """A process, our ends of its streams, and the path of its terminal if it has one."""
+
+    process: ChildProcess
+    ends: tuple[int, ...]
+    terminal: str = ""
+
+
+def _start_with_pipes(job: Job) -> _Started:
     ends: list[int] = []
     try:
         for make in (os.pipe, _socket_pair, os.pipe):
             ends += make()
         their_in, our_in, our_out, their_out, our_err, their_err = ends
-        child = Child(program, their_in, their_out, their_err, terminal=False)
+        process = start(job, their_in, their_out, their_err, terminal=False)
     except BaseException:
         for number in ends:
             os.close(number)
         raise
     for number in (their_in, their_out, their_err):
         os.close(number)
-    ours = [Descriptor(our_in), Printed(our_out), Descriptor(our_err)]
-    try:
-        yield child, _pump_pipes(session, child, errors, *ours)
-    finally:
-        for descriptor in ours:
-            descriptor.close()
+    return _Started(process, (our_in, our_out, our_err))
 
 
 def _socket_pair() -> tuple[int, int]:
@@ -144,14 +245,19 @@ def _socket_pair() -> tuple[int, int]:
 async def _pump_pipes(
     session: Session,
     child: Child,
+    printed: Taker,
     errors: Taker,
+    recording: Recording | None,
     stdin: Descriptor,
     stdout: Descriptor,
     stderr: Descriptor,
 ) -> Exit:
     async def feed() -> None:
         try:
-            await pump_in(session.stdin, stdin)
+            if recording is None or not recording.takes_input:
+                await pump_in(session.stdin, stdin)
+            else:
+                await pump_in_noted(session.stdin, stdin, recording.input, lambda: True)
         finally:
             stdin.close()
         await drop(session.stdin)
@@ -167,7 +273,7 @@ async def _pump_pipes(
 
     child.on_exit = look
     outputs = (
-        ProgramOutput(stdout, session.stdout, look),
+        ProgramOutput(stdout, printed, look),
         ProgramOutput(stderr, errors, look),
     )
     feeding = asyncio.create_task(feed())
@@ -181,28 +287,47 @@ async def _pump_pipes(
     return _how(child)
 
 
-@contextmanager
-def _at_terminal(session: Session, program: Program) -> Iterator[tuple[Child, _Work]]:
-    terminal = session.terminal
-    assert terminal is not None
+def _start_at_terminal(program: Program, terminal: Terminal) -> _Started:
     number, slave, path = open_terminal(terminal, program.credentials)
     environment = {**program.environment, "TERM": terminal.term, "SSH_TTY": path}
     try:
-        child = Child(replace(program, environment=environment), slave, slave, slave, terminal=True)
+        run = replace(program, environment=environment)
+        with _recorded(program.login, path):
+            process = start(run, slave, slave, slave, terminal=True)
+        return _Started(process, (number,), path)
     except BaseException:
         os.close(number)
         raise
     finally:
         os.close(slave)
-    master = Descriptor(number)
-    session.on_resize = partial(resize, number)
-    session.on_break = partial(_break, number)
+
+
+@contextmanager
+def _recorded(login: LoginRecord | None, path: str) -> Iterator[None]:
+    """Record a login before its program can look for it, and its end if no program is started."""
+    if login is None:
+        yield
+        return
+    login.begin(path)
     try:
-        yield child, _pump_terminal(session, child, master)
-    finally:
-        session.on_resize = session.on_break = None
-        # The kernel hangs up: the leader and the foreground process group get SIGHUP.
-        master.close()
+        yield
+    except BaseException:
+        login.end(path)
+        raise
+
+
+@contextmanager
+def _shown_at(
+    shown: ShownSession | None, session: Session, keyboard: TerminalKeyboard
+) -> Iterator[None]:
+    """Let those who watch see the sizes of a terminal, and type at it, if anybody may."""
+    if shown is None:
+        yield
+        return
+    assert session.on_resize is not None
+    session.on_resize = shown.resizing(session.on_resize)
+    with shown.at_terminal(keyboard):
+        yield
 
 
 def _break(master: int, milliseconds: int) -> None:
@@ -211,16 +336,27 @@ def _break(master: int, milliseconds: int) -> None:
         termios.tcsendbreak(master, 0)
 
 
-async def _pump_terminal(session: Session, child: Child, master: Descriptor) -> Exit:
+async def _pump_terminal(
+    session: Session,
+    child: Child,
+    master: Descriptor,
+    printed: Taker,
+    recording: Recording | None,
+) -> Exit:
+
     async def feed() -> None:
         # EOF of the channel has no meaning for a terminal, whose user types VEOF.
-        await pump_in(session.stdin, master)
+        if recording is None or not recording.takes_input:
+            await pump_in(session.stdin, master)
+        else:
+            shown = partial(echoes, master.number)
+            await pump_in_noted(session.stdin, master, recording.input, shown)
         await drop(session.stdin)
 
     gate = Gate()
     child.on_exit = gate.wake
     feeding = asyncio.create_task(feed())
-    showing = asyncio.create_task(pump_out(master, session.stdout))
+    showing = asyncio.create_task(pump_out(master, printed))
     try:
         while child.how is None:
             await gate.wait()

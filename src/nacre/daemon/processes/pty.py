@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import grp
 import os
+import signal
 import struct
 import termios
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from nacre.daemon.processes.child import ProcessCredentials
+from nacre.daemon.processes.descriptors import Descriptor
+from nacre.limits import KIB
 from nacre.protocol.modes import Mode, decode
 from nacre.server.session import Terminal
 
@@ -50,6 +54,8 @@ _SPEEDS = {
     if name[0] == "B" and name[1:].isdigit() and name != "B0"  # B0 hangs up
 }
 
+_TYPED_AT_ONCE = 4 * KIB
+
 
 def open_terminal(wanted: Terminal, owner: ProcessCredentials | None) -> tuple[int, int, str]:
     """Return master, slave and the slave's path; the caller closes both.
@@ -85,6 +91,62 @@ def resize(terminal: int, size: Terminal) -> None:
     # struct winsize has unsigned shorts where the protocol has uint32.
     values = (min(n, 0xFFFF) for n in (size.rows, size.columns, size.width, size.height))
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", *values))
+
+
+def echoes(terminal: int) -> bool:
+    """Tell whether what is typed now is shown; the master of a terminal has the slave's modes."""
+    try:
+        return bool(termios.tcgetattr(terminal)[_LFLAG] & termios.ECHO)
+    except termios.error:  # it is closed
+        return False
+
+
+class TerminalKeyboard:
+    """Types at a terminal what others than the session's client send.
+
+    The client's own input has the descriptor of the master: two tasks can't wait for one.
+
+    :param master: the master of the terminal.
+    """
+
+    def __init__(self, master: int) -> None:
+        self._master = master
+        self._own: Descriptor | None = None
+        self._typing = asyncio.Lock()
+
+    async def type(self, data: bytes, note: Callable[[bytes, bool], None]) -> None:
+        """Type something; return when the terminal has taken it.
+
+        :param note: gets what was typed, in pieces of at most 4 KiB, and whether the terminal
+            showed what is typed immediately before.
+        :raises OSError: the terminal is closed.
+        """
+        if self._own is None:
+            self._own = Descriptor(os.dup(self._master))
+        own, view = self._own, memoryview(data)
+        async with self._typing:
+            while view:
+                shown = echoes(own.number)
+                try:
+                    size = os.write(own.number, view[:_TYPED_AT_ONCE])
+                except BlockingIOError:
+                    await own.writable()
+                    continue
+                note(bytes(view[:size]), shown)
+                view = view[size:]
+
+    def redraw(self) -> None:
+        """Tell the programs in the foreground of a new size, which is the old one."""
+        with suppress(OSError):  # they are another account's, as after sudo
+            group = os.tcgetpgrp(self._master)
+            if group > 0:
+                os.killpg(group, signal.SIGWINCH)
+
+    def close(self) -> None:
+        """Close it: as long as it is open, the kernel does not hang up the terminal."""
+        if self._own is not None:
+            self._own.close()
+            self._own = None
 
 
 def set_modes(terminal: int, modes: Mapping[int, int]) -> None:

@@ -46,7 +46,7 @@ async def output(given: KeysCommand) -> list[tuple[int, bytes]]:
     def take(lines: bytes, number: int) -> None:
         blocks.append((number, lines))
 
-    await ask(given, TOKENS, take)
+    await ask(given, TOKENS, take, asyncio.to_thread)
     return blocks
 
 
@@ -68,8 +68,22 @@ async def test_lines_are_taken_as_they_come(place: Path) -> None:
         mark.touch()
         return lines if number == 2 else None
 
-    assert await ask(command(place, text), TOKENS, take) == b"two"
+    assert await ask(command(place, text), TOKENS, take, asyncio.to_thread) == b"two"
     assert blocks == [(1, b"one"), (2, b"two")]
+
+
+async def test_an_empty_line_that_comes_alone_counts(place: Path) -> None:
+    """The program waits for a file that is made when its first line was taken."""
+    mark = place / "mark"
+    text = f"echo; while ! test -e {mark}; do sleep 0.01; done; printf 'two'"
+    blocks: list[tuple[int, bytes]] = []
+
+    def take(lines: bytes, number: int) -> None:
+        blocks.append((number, lines))
+        mark.touch()
+
+    await ask(command(place, text), TOKENS, take, asyncio.to_thread)
+    assert blocks == [(1, b""), (2, b"two")]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +119,7 @@ async def test_what_does_not_count(
 async def test_a_zero_byte_of_a_certificate_is_no_argument(place: Path) -> None:
     given = command(place, "", "{program} %i")
     with pytest.raises(AccountError, match="null byte"):
-        await ask(given, {"u": "alice", "i": "a\0b"}, lambda lines, number: None)
+        await ask(given, {"u": "alice", "i": "a\0b"}, lambda lines, number: None, asyncio.to_thread)
 
 
 @pytest.mark.parametrize("fault", ["mode", "owner", "directory", "link"])
@@ -134,7 +148,9 @@ async def test_it_is_killed_when_nobody_waits_any_more(place: Path) -> None:
     mark = place / "number"
     given = command(place, f"echo $$ > {mark}; echo a line; exec sleep 60")
     started = asyncio.Event()
-    task = asyncio.create_task(ask(given, TOKENS, lambda lines, number: started.set()))
+    task = asyncio.create_task(
+        ask(given, TOKENS, lambda lines, number: started.set(), asyncio.to_thread)
+    )
     async with asyncio.timeout(20):
         await started.wait()
     task.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -47,14 +48,14 @@ def search(place: Path) -> Search:
             shown=ShownKey(key=key, user="alice", address="192.0.2.1", now=1e9),
             account=replace(own_account(), name="alice", home=str(place)),
             config=ServerConfig(**chosen),
-            endpoints=lambda: {"C": "192.0.2.1 5 192.0.2.2 22", "D": "vrf"},
+            endpoints=lambda: {"C": "192.0.2.2 22 192.0.2.1 5", "D": "vrf"},
         )
 
     return make
 
 
 async def found(one: KeySearch) -> KeyOptions | None:
-    return one.in_files() or await one.elsewhere()
+    return one.in_files() or await one.elsewhere(asyncio.to_thread)
 
 
 def program(place: Path, name: str, text: str) -> str:
@@ -131,7 +132,7 @@ async def test_principals_of_a_file_and_then_of_a_command(place: Path, search: S
     assert arguments[:6] == ["alice", "i", "d", "7", CERTIFICATE.type, "ssh-ed25519"]
     assert arguments[6:8] == [KEY.public.fingerprint(), CA.public.fingerprint()]
     assert arguments[8:10] == [str(CERTIFICATE).split()[1], str(CA.public).split()[1]]
-    assert " ".join(arguments[10:]) == "192.0.2.1 5 192.0.2.2 22 vrf\n"
+    assert " ".join(arguments[10:]) == "192.0.2.2 22 192.0.2.1 5 vrf\n"
     (place / "principals").write_text("nonsense web\nno-user-rc web\n")
     one = search(CERTIFICATE, **config)
     options = await found(one)

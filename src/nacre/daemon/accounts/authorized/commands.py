@@ -14,6 +14,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process, SubprocessStreamProtocol
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from nacre.config.syntax.tokens import expand
 from nacre.daemon.accounts.accounts import Account, find_account
 from nacre.errors import AccountError, ConfigurationError
 from nacre.limits import KIB, MIB
+from nacre.server.admission.user_threads import InThread
 from nacre.wire.text import safe
 
 T = TypeVar("T")
@@ -58,15 +60,17 @@ async def ask(
     command: KeysCommand,
     tokens: Mapping[str, str],
     take: Callable[[bytes, int], T | None],
+    in_thread: InThread,
 ) -> T | None:
     """Run a program and return what its output holds, or None.
 
     :param tokens: the values of the tokens of its arguments; ``u`` is the user's name.
     :param take: gets whole lines as they come, and the number of the first; what it returns first
         is the result, and the rest of the output is thrown away.
+    :param in_thread: calls what looks at the program's file and its account.
     :raises AccountError: the program can't be run, fails, takes too long or prints too much.
     """
-    arguments, account = await asyncio.to_thread(_prepared, command, tokens)
+    arguments, account = await in_thread(partial(_prepared, command, tokens))
     try:
         transport, streams = await _started(arguments, account)
     except (OSError, ValueError) as error:  # ValueError: a NUL in a certificate's text
@@ -111,22 +115,31 @@ def _prepared(command: KeysCommand, tokens: Mapping[str, str]) -> tuple[list[str
 
 def _check(command: KeysCommand, program: str) -> None:
     """Check that only root could have changed the program."""
+    if (fault := program_fault(program, frozenset({0}))) is not None:
+        raise _failed(command, fault)
+
+
+def program_fault(program: str, owners: frozenset[int]) -> str | None:
+    """Return why others than ``owners`` could have changed a program, or None. Blocks.
+
+    :param owners: the numbers of accounts that it and the directories above it may belong to.
+    """
     if not os.path.isabs(program):
-        raise _failed(command, f"{safe(program, 200)} is not an absolute path")
+        return f"{safe(program, 200)} is not an absolute path"
     try:
         real = Path(os.path.realpath(program, strict=True))
         for path in (real, *real.parents):
             status = path.stat()
             if path == real and not stat.S_ISREG(status.st_mode):
-                raise _failed(command, f"{path} is not a regular file")
-            if status.st_uid != 0 or status.st_mode & 0o022:
-                raise _failed(
-                    command,
+                return f"{path} is not a regular file"
+            if status.st_uid not in owners or status.st_mode & 0o022:
+                return (
                     f"{path} must belong to root, and others must not be able to write to it: "
-                    f"chown root {path}; chmod go-w {path}",
+                    f"chown root {path}; chmod go-w {path}"
                 )
     except OSError as error:
-        raise _failed(command, f"{safe(program, 200)}: {error.strerror}") from None
+        return f"{safe(program, 200)}: {error.strerror}"
+    return None
 
 
 async def _started(
@@ -170,10 +183,10 @@ async def _taken(output: asyncio.StreamReader, take: Callable[[bytes, int], T | 
             raise ValueError(f"it printed more than {_MOST} bytes")
         if found is not None:
             continue
-        lines, _, rest = (rest + data).rpartition(b"\n")
+        lines, end, rest = (rest + data).rpartition(b"\n")
         if len(rest) > _LONGEST:
             raise ValueError(f"it printed a line of more than {_LONGEST} bytes")
-        if lines:
+        if end:
             found = take(lines, number)
             number += lines.count(b"\n") + 1
     return take(rest, number) if found is None and rest else found

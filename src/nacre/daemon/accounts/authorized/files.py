@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nacre.config.kept import KeptFiles
 from nacre.config.server.config import ServerConfig
 from nacre.config.values import service
 from nacre.daemon.accounts.accounts import Account
@@ -24,6 +25,9 @@ _MAXIMUM = 64 * MIB
 """Bytes of a file: 100,000 keys take about 10 MiB. sshd has no bound, but must not be led to one
 that fills the memory.
 """
+
+_kept = KeptFiles[bytes](256, 16 * MIB)
+"""The texts of files: a client may ask about many keys. A search parses what has the key alone."""
 
 
 def read_authorized_keys(
@@ -104,8 +108,7 @@ def _read(path: Path, account: Account, *, strict: bool) -> bytes | None:
         if strict:
             _check(real, status, account)
             _check_directories(real, account)
-        with open(descriptor, "rb", closefd=False) as file:
-            text = file.read(_MAXIMUM + 1)
+        text = _kept.get(str(real), descriptor, _MAXIMUM, bytes)
     finally:
         os.close(descriptor)
     if len(text) > _MAXIMUM:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from nacre.keys.authorized_keys import parse
 from nacre.keys.certificate import Certificate
 from nacre.keys.key_options import KeyOptions
 from nacre.keys.shown import ShownKey, find_principal
+from nacre.server.admission.user_threads import InThread
 
 T = TypeVar("T")
 
@@ -54,21 +54,22 @@ class KeySearch:
                 return found.options
         return None
 
-    async def elsewhere(self) -> KeyOptions | None:
+    async def elsewhere(self, in_thread: InThread) -> KeyOptions | None:
         """Return what AuthorizedKeysCommand or a trusted authority permits, or None.
 
+        :param in_thread: calls what reads files.
         :raises UnusableKey: the authority is trusted, but the certificate can't be used.
         """
-        found = await self._by_command()
+        found = await self._by_command(in_thread)
         certificate = self.shown.key
         authorities = self.config.trusted_user_ca_keys
         if found is not None or authorities is None or not isinstance(certificate, Certificate):
             return found
-        if not await asyncio.to_thread(trusts, authorities, certificate.authority):
+        if not await in_thread(partial(trusts, authorities, certificate.authority)):
             return None
-        return await self._by_authority(certificate)
+        return await self._by_authority(certificate, in_thread)
 
-    async def _by_command(self) -> KeyOptions | None:
+    async def _by_command(self, in_thread: InThread) -> KeyOptions | None:
         config = self.config
         if config.authorized_keys_command is None:
             return None
@@ -82,20 +83,20 @@ class KeySearch:
             found = parse(lines, service).admits(self.shown, self._skipper(command, first))
             return None if found is None else found.options
 
-        return await self._asked(command, self._tokens(), take)
+        return await self._asked(command, self._tokens(), take, in_thread)
 
-    async def _by_authority(self, certificate: Certificate) -> KeyOptions:
+    async def _by_authority(self, certificate: Certificate, in_thread: InThread) -> KeyOptions:
         config = self.config
         if (config.authorized_principals_file, config.authorized_principals_command) == (None,) * 2:
             return self.shown.by_authority()
         named = None
         if config.authorized_principals_file is not None:
-            named = await asyncio.to_thread(
-                self._in_principals, config.authorized_principals_file, certificate
+            named = await in_thread(
+                partial(self._in_principals, config.authorized_principals_file, certificate)
             )
         if named is None and config.authorized_principals_command is not None:
             named = await self._principals_by_command(
-                config.authorized_principals_command, certificate
+                config.authorized_principals_command, certificate, in_thread
             )
         if named is None:
             raise UnusableKey("none of the certificate's principals is authorized")
@@ -111,7 +112,7 @@ class KeySearch:
         return find_principal(text, certificate, partial(self._skip, str(path)), service)
 
     async def _principals_by_command(
-        self, line: str, certificate: Certificate
+        self, line: str, certificate: Certificate, in_thread: InThread
     ) -> KeyOptions | None:
         command = KeysCommand(
             keyword="AuthorizedPrincipalsCommand",
@@ -131,16 +132,17 @@ class KeySearch:
         def take(lines: bytes, first: int) -> KeyOptions | None:
             return find_principal(lines, certificate, self._skipper(command, first), service)
 
-        return await self._asked(command, tokens, take)
+        return await self._asked(command, tokens, take, in_thread)
 
     async def _asked(
         self,
         command: KeysCommand,
         tokens: Mapping[str, str],
         take: Callable[[bytes, int], T | None],
+        in_thread: InThread,
     ) -> T | None:
         try:
-            return await ask(command, tokens, take)
+            return await ask(command, tokens, take, in_thread)
         except AccountError as error:
             self.problems.append(str(error))
             return None

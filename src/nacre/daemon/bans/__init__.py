@@ -1,0 +1,4 @@
+"""Bans of a running server.
+
+Start with :mod:`nacre.daemon.bans.keeper`.
+"""

@@ -1,0 +1,105 @@
+"""Passwords in the store: what a new one must be, and which ones there were."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from sqlalchemy import func, select
+
+from daemon.store.postgres.cluster import StorePlace
+from nacre.crypto.password import hash_password, verify_password
+from nacre.daemon.store.passwords import unfit
+from nacre.daemon.store.store import UserStore
+from nacre.daemon.store.tables import FORMER
+from nacre.daemon.store.values import MOST_HISTORY, StoredUser, User
+from nacre.errors import UserStoreError
+
+
+def hashed(password: bytes) -> str:
+    return hash_password(password, os.urandom)
+
+
+FIRST = hashed(b"first")
+
+
+@pytest.fixture
+def store(place: StorePlace) -> Iterator[UserStore]:
+    with closing(place.open()) as store:
+        store.add(StoredUser(name="alice", password=FIRST, password_changed=7, must_change=True))
+        yield store
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"),
+    [
+        (b"", "the password is empty"),
+        (b"1234567", "the password has 7 characters: take one with 8 or more"),
+        ("ääääääää".encode(), None),
+        ("äääääää".encode(), "the password has 7 characters"),
+        (b"A.Person", "the password is the user's name"),
+        (b"old password", "the password was used before"),
+        (b"a new password", None),
+        (b"\xff" * 8, None),
+    ],
+)
+def test_what_a_password_may_be(password: bytes, reason: str | None) -> None:
+    user = User(name="a.person", password_length=8)
+    found = unfit(user, password, [hashed(b"old password")])
+    assert found is None if reason is None else (found or "").startswith(reason)
+
+
+def test_a_password_that_is_set_holds_from_now_on(store: UserStore) -> None:
+    before = int(time.time())
+    store.passwords.set("alice", "second")
+    alice = store.user("alice")
+    assert (alice.password, alice.must_change) == ("second", False)
+    assert alice.password_changed >= before
+    store.passwords.set("alice", "third", must_change=True)
+    assert store.user("alice").must_change
+    store.passwords.set("alice", None)
+    assert store.user("alice").password is None
+    with pytest.raises(UserStoreError, match="no user 'ghost'"):
+        store.passwords.set("ghost", "x")
+
+
+def test_the_last_passwords_are_kept(store: UserStore) -> None:
+    for number in range(MOST_HISTORY + 3):
+        store.passwords.set("alice", f"{number}")
+    newest = [str(number) for number in range(MOST_HISTORY + 2, 2, -1)]
+    for count in (0, 1, 3, MOST_HISTORY):
+        store.change("alice", password_history=count)
+        assert store.passwords.last(store.user("alice")) == newest[:count]
+    rows = store._database.look(select(func.count()).select_from(FORMER))
+    assert rows == [(MOST_HISTORY,)]
+    store.remove("alice")
+    assert store._database.look(select(func.count()).select_from(FORMER)) == [(0,)]
+
+
+def test_users_change_their_own(store: UserStore) -> None:
+    def change(new: bytes, shown: str | None) -> str | None:
+        return store.passwords.change_own(store.user("alice"), shown, new)
+
+    store.change("alice", password_history=2, password_length=4)
+    assert "was used before" in (change(b"first", FIRST) or "")
+    assert "has 3 characters" in (change(b"abc", FIRST) or "")
+    assert change(b"second", FIRST) is None
+    alice = store.user("alice")
+    assert alice.password is not None
+    assert verify_password(alice.password, b"second")
+    assert not alice.must_change
+    # Whoever has shown the former password does not change the one that was set since.
+    assert "somebody else" in (change(b"third", FIRST) or "")
+    assert "somebody else" in (change(b"third", None) or "")
+    assert "was used before" in (change(b"first", alice.password) or "")
+    assert change(b"third", alice.password) is None
+    assert change(b"first", store.user("alice").password) is None
+
+
+def test_without_a_history_the_one_that_expires_is_no_new_one(store: UserStore) -> None:
+    alice = store.user("alice")
+    assert "was used before" in (store.passwords.change_own(alice, FIRST, b"first") or "")
+    assert store.passwords.change_own(alice, FIRST, b"second") is None
