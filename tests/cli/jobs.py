@@ -103,6 +103,6 @@ class Job:
 
     def close(self) -> None:
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(30)
         os.close(self.master)
         os.close(self.slave)

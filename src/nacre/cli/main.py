@@ -19,7 +19,9 @@ load as all of their own modules."""
 _CONNECTED = ("serve", "trace")
 """Subcommands that a connection's end must not end by SIGPIPE."""
 
-_EXTRAS = {"serve": "cli,server", "user": "cli,server"}
+_EXTRAS = dict.fromkeys(
+    ("api", "audit", "ban", "ca", "group", "hook", "serve", "state", "user"), "cli,server"
+) | {"fleet": "fleet"}
 """The extras that a subcommand needs, other than ``cli`` alone."""
 
 
@@ -43,7 +45,7 @@ def _run(program: str, words: Sequence[str]) -> int:
             from nacre.cli.help.command import run
 
             return run(f"{program} {name}", words[1:])
-        from nacre.cli.group import command
+        from nacre.cli.subcommands import command
 
         command(prog_name=program)
     except ModuleNotFoundError as error:

@@ -185,6 +185,8 @@ def test_questions():
         (["-M"], ["ControlMaster=yes"]),
         (["-MM"], ["ControlMaster=ask", "ControlMaster=yes"]),
         (["-N", "-n"], ["StdinNull=yes", "SessionType=none"]),
+        (["-K"], ["GSSAPIAuthentication=yes", "GSSAPIDelegateCredentials=yes"]),
+        (["-k"], ["GSSAPIDelegateCredentials=no"]),
     ],
 )
 def test_keywords_that_options_stand_for(words, options):
@@ -196,7 +198,6 @@ def test_keywords_that_options_stand_for(words, options):
     [
         (["-X"], ["ForwardX11=yes"]),
         (["-Y"], ["ForwardX11=yes", "ForwardX11Trusted=yes"]),
-        (["-K"], ["GSSAPIAuthentication=yes", "GSSAPIDelegateCredentials=yes"]),
         (["-I", "lib.so"], ['PKCS11Provider="lib.so"']),
         (["-w", "0:1"], ["Tunnel=yes", "TunnelDevice=0:1"]),
     ],

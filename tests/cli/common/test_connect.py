@@ -18,7 +18,7 @@ from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import parse
 from nacre.errors import AuthenticationFailed, DeadlineExceeded, HostKeyError, PeerSilent
 from nacre.keys import dump_private
-from nacre.ssh2.engine import SSH2Server
+from nacre.ssh2.server import SSH2Server
 
 HOST_KEY = nacre.generate("ssh-ed25519")
 USER_KEY = nacre.generate("ssh-ed25519")

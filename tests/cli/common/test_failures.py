@@ -1,6 +1,7 @@
 import pytest
 
-from nacre.cli.common.failures import explain
+from nacre.cli.common.failures import explain, level_of
+from nacre.config.values import LogLevel
 from nacre.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -91,6 +92,23 @@ def test_a_changed_key_is_loud():
 
 def test_names_are_made_safe():
     assert "\x1b" not in explain(ConnectionLost("x"), "h\x1b[2J", "u@h")
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (ConnectFailed("refused"), LogLevel.ERROR),
+        (Disconnected(2, "x"), LogLevel.ERROR),
+        (PeerSilent("silent"), LogLevel.INFO),
+        (AuthenticationFailed("no"), LogLevel.FATAL),
+        (hung_up(), LogLevel.ERROR),
+        (HostKeyChanged("x"), LogLevel.FATAL),
+        (NacreError("x"), LogLevel.FATAL),
+    ],
+    ids=repr,
+)
+def test_the_level_of_a_message(error, level):
+    assert level_of(error) is level
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,23 @@ from nacre.cli.common.prompts import prompt
 with watching():
     print(f'<{Background().call(lambda: prompt("Password: ", False))}>')
 """
+ASK_IN_THE_BACKGROUND = """
+import asyncio, os, signal
+from nacre.cli.common.program import _until_killed
+from nacre.cli.common.prompts import prompt
+if child := os.fork():
+    _, status = os.waitpid(child, os.WUNTRACED)
+    print(f"<stopped {os.WIFSTOPPED(status)}>", flush=True)
+    os.kill(child, signal.SIGTERM)
+    os.kill(child, signal.SIGCONT)
+    print(f"<exit status {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}>", flush=True)
+    os._exit(0)
+os.setpgid(0, 0)
+try:
+    asyncio.run(_until_killed(prompt("Password: ", False)))
+except Exception:
+    os._exit(7)
+"""
 STOPS = {"Ctrl-Z": None, "SIGTSTP": signal.SIGTSTP, "SIGSTOP": signal.SIGSTOP}
 
 Start = Callable[..., Job]
@@ -100,6 +117,14 @@ def test_a_signal_that_ends_the_program_restores_the_terminal(start, program, nu
     job.signal(number)
     # Python ends by SIGINT itself after a traceback.
     job.until(rf"\[ended -{number.value}, as before]")
+
+
+def test_a_signal_ends_a_program_that_asks_in_the_background(start):
+    """It is stopped there, as timeout(1) does it, and begins to ask again when it is woken."""
+    job = start("-c", ASK_IN_THE_BACKGROUND)
+    job.until("<stopped True>")
+    job.until("<exit status 7>")
+    job.until(r"\[ended 0, as before]")
 
 
 def test_what_is_ignored_stays_ignored(start):

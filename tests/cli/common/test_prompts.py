@@ -50,7 +50,7 @@ async def shown(master, text):
         ready = loop.create_future()
         loop.add_reader(master, ready.set_result, None)
         try:
-            await asyncio.wait_for(ready, 10)
+            await asyncio.wait_for(ready, 30)
         finally:
             loop.remove_reader(master)
         seen += os.read(master, 1000)
@@ -64,7 +64,7 @@ async def test_on_the_terminal(tty, echo):
     asked = asyncio.create_task(prompts.prompt("Password: ", echo))
     await shown(master, b"Password: ")
     os.write(master, "gehéim\n".encode())
-    assert await asyncio.wait_for(asked, 10) == "gehéim"
+    assert await asyncio.wait_for(asked, 30) == "gehéim"
     assert termios.tcgetattr(slave) == before
     seen = await shown(master, b"\r\n")
     assert ("gehéim".encode() in seen) is echo
@@ -74,7 +74,7 @@ async def test_end_of_file_is_no_answer(tty):
     asked = asyncio.create_task(prompts.prompt("Password: ", False))
     await shown(tty[0], b"Password: ")
     os.write(tty[0], b"\x04")
-    assert await asyncio.wait_for(asked, 10) is None
+    assert await asyncio.wait_for(asked, 30) is None
 
 
 async def test_a_cancelled_prompt_leaves_the_terminal_as_it_was(tty):

@@ -74,3 +74,14 @@ def test_a_program_gets_the_options_that_concern_the_connection() -> None:
 def test_jump_hosts_are_given_once() -> None:
     with pytest.raises(ConfigurationError, match="-J: give it once"):
         parse(["-J", "a", "-J", "b"], "")
+
+
+def test_the_options_of_the_session() -> None:
+    assert parse([], "").session_options() == {"read_size": None}
+    words = ["-X", "version=6", "-X", "buffer=1000", "-X", "nrequests=3"]
+    expected = {"read_size": 1000, "window": 3000, "version": 6}
+    assert parse(words, "").session_options() == expected
+    assert parse(["-X", "version=3"], "").session_options() == {"read_size": None}
+    for wrong in ("2", "7"):
+        with pytest.raises(ConfigurationError, match="give a version from 3 to 6"):
+            parse(["-X", f"version={wrong}"], "")

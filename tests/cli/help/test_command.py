@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.test_group import run
+from cli.test_subcommands import run
 from nacre.cli.help import command
 from nacre.cli.help.options import COMMANDS
 

@@ -9,7 +9,7 @@ from nacre.cli.common import arguments, transfer_options
 from nacre.cli.common.arguments import parse
 from nacre.cli.help.options import COMMANDS
 from nacre.cli.help.page import render
-from nacre.cli.help.pages import page
+from nacre.cli.help.pages import ALONE, page
 from nacre.cli.scp.command import LETTERS as SCP
 from nacre.cli.sftp.command import LETTERS as SFTP
 from nacre.cli.sshd.arguments import LETTERS as SSHD
@@ -31,7 +31,7 @@ TAKEN = {
 LONG: dict[str, set[str]] = {
     "agent": set(),
     "sftp-server": set(),
-    "sshd": set(),
+    "sshd": {"--config"},
     "trace": {"--profile", "--json"},
 }
 """The long options of programs that have others than ``--profile``."""
@@ -100,7 +100,7 @@ def test_what_has_no_effect_is_marked() -> None:
 
 
 def test_every_command_has_a_page() -> None:
-    for name in COMMANDS:
+    for name in (*COMMANDS, *ALONE):
         assert page(name).name == name
         assert page(name).summary.endswith(".")
 

@@ -49,7 +49,7 @@ def test_passphrases_are_typed_on_the_terminal_without_echo(keygen: Keygen) -> N
     typing = threading.Thread(target=human, daemon=True)
     typing.start()
     done = keygen("-q", "-f", "key", typed="from the pipe\n")
-    typing.join(10)
+    typing.join(30)
     os.close(master)
     os.close(slave)
     assert done.exit_code == 0

@@ -12,9 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from nacre.cli.help.command import run as help_of
 from nacre.cli.keysign import command
 from nacre.keys import dump_private, generate
-from nacre.protocol.keysign import HostSignatureRequest, decode_reply
+from nacre.keys.agents.keysign import HostSignatureRequest, decode_reply
 from nacre.wire.codec import string, text, u8
 
 KEY = generate("ssh-ed25519")
@@ -103,3 +104,10 @@ def test_it_must_be_switched_on_and_have_keys(
     (etc / "ssh_host_ed25519_key").write_bytes(b"nonsense")
     assert asked(monkeypatch, b"")[0] == 255
     assert "could not open any host key" in capsys.readouterr().err
+
+
+def test_its_page(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.run("nacre-ssh-keysign", ["-h"]) == 0
+    assert capsys.readouterr().out.startswith("usage: nacre-ssh-keysign [-h]\n")
+    assert help_of("nacre help", ["ssh-keysign"]) == 0
+    assert capsys.readouterr().out.startswith("usage: nacre-ssh-keysign [-h]\n")

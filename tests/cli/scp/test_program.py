@@ -115,6 +115,20 @@ async def test_copies_on_this_machine(tmp_path: Path, capfd: pytest.CaptureFixtu
     assert (status, "No such file" in capfd.readouterr().err) == (1, True)
 
 
+async def test_names_on_this_machine_are_no_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CVE-2006-0225: OpenSSH's scp had a shell copy, which expanded the names again."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a;touch ran", "$(touch ran)", "`touch ran`", "a b", "-r", "*", "'"):
+        (tmp_path / name).write_text(name)
+        assert (await copy(local(tmp_path / name), local(tmp_path / "copy")))[0] == 0
+        assert (tmp_path / "copy").read_text() == name
+        assert (await copy(local(tmp_path / "copy"), local(tmp_path / f"{name}2")))[0] == 0
+        assert (tmp_path / f"{name}2").read_text() == name
+    assert not (tmp_path / "ran").exists()
+
+
 async def test_several_copies_on_this_machine_need_a_directory(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

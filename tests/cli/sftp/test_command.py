@@ -192,6 +192,19 @@ def test_a_server_of_this_machine(served: Served) -> None:
     assert (served.here / "g").read_text() == "x"
 
 
+@pytest.mark.parametrize(("cap", "agreed"), [("6", 6), ("4", 4), ("3", 3)])
+def test_a_later_version_is_asked_for_and_may_be_capped(
+    served: Served, cap: str, agreed: int
+) -> None:
+    server = f"{sys.executable} -m nacre sftp-server -e -V {cap}"
+    (served.here / "f").write_text("1")
+    lines = "version\nput f\nput f g\nchgrp 0 f\nrename f g\nls -l g\n"
+    done = served.run("sftp", "-X", "version=6", "-D", server, "-b", "-", input=lines)
+    assert done.returncode == 0, done.stderr
+    assert f"SFTP protocol version {agreed}\n" in done.stdout
+    assert re.search(r"^-rw-r--r-- +\? \w+ +\w+ +1 .* g$", done.stdout, re.M)
+
+
 @pytest.mark.parametrize(
     ("words", "host", "path", "options"),
     [
@@ -262,7 +275,7 @@ class Terminal:
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait(30)
         os.close(self.master)
 
 

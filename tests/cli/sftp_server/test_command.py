@@ -18,6 +18,7 @@ import pytest
 from nacre.cli.common.local_server import start_server
 from nacre.cli.sftp_server.command import _client, _to_syslog, run
 from nacre.config.values import LogLevel
+from nacre.daemon.sandbox.filter import has_filters
 from nacre.errors import PermissionDenied, SFTPError
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.server.restrictions import REQUESTS_BY_NAME
@@ -83,6 +84,19 @@ def test_an_unknown_address_is_said_to_be_unknown(monkeypatch: pytest.MonkeyPatc
 def test_by_default_and_as_a_login_shell_nothing_is_logged_of_a_session(words: list[str]) -> None:
     done = ran(*words)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(not has_filters(), reason="this kernel has no seccomp(2)")
+def test_it_runs_in_a_sandbox() -> None:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(PROGRAM, stdin=pipe, stdout=pipe) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"\0\0\0\5\1\0\0\0\3")
+        process.stdin.flush()
+        assert process.stdout.read(9)[4:] == b"\2\0\0\0\3"
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    assert "NoNewPrivs:\t1\nSeccomp:\t2\n" in status
 
 
 def test_a_client_that_breaks_the_protocol_is_logged_and_ends_it() -> None:

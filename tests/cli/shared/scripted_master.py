@@ -49,7 +49,7 @@ class ScriptedMaster:
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._thread.join(10)
+        self._thread.join(30)
         shutil.rmtree(self._directory)
 
     def _serve(self) -> None:

@@ -86,10 +86,14 @@ def test_a_place():
     ],
 )
 def test_a_refusal(answer, place, said):
+    """The program goes on without the master, and its signals are as they were."""
+    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     answers = {m.NewSession: [answer], m.NewStdioForward: [answer]}
     with ScriptedMaster(answers) as master, pytest.raises(MasterRefused) as caught:
         run(asked(master.path, place=place))
     assert str(caught.value) == said
+    after = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    assert after == before
 
 
 @pytest.mark.parametrize("hello", [m.Hello(5, b""), m.Done(0)], ids=["version", "message"])

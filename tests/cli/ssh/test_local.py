@@ -12,6 +12,7 @@ import pytest
 from nacre.cli.ssh.local import Leave, in_background, run_local_command
 from nacre.client.target import Target
 from nacre.errors import ConfigurationError
+from nacre.value import replace
 
 TARGET = Target("name", "host", 22, "alice")
 
@@ -57,8 +58,23 @@ def test_a_program_that_leaves_goes_on_in_a_session_of_its_own() -> None:
         os.close(descriptor)
 
 
+@pytest.mark.parametrize(
+    "changed", [{"user": "a;touch ran"}, {"name": "$(touch ran)"}, {"host": "h\ntouch ran"}]
+)
+async def test_no_name_runs_a_local_command(
+    changed: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match="can't be the name of a"):
+        await run_local_command("true %r %n %h", replace(TARGET, **changed))
+    await run_local_command("true", replace(TARGET, **changed))
+    assert not (tmp_path / "ran").exists()
+
+
 async def test_a_local_command_with_tokens(tmp_path: Path) -> None:
     await run_local_command(f"echo %n %h %r %T %% > {tmp_path}/out; exit 3", TARGET)
     assert (tmp_path / "out").read_text() == "name host alice NONE %\n"
+    await run_local_command(f"echo %T > {tmp_path}/out", TARGET, "tun3")
+    assert (tmp_path / "out").read_text() == "tun3\n"
     with pytest.raises(ConfigurationError, match="%x is not possible here"):
         await run_local_command("%x", TARGET)

@@ -80,7 +80,7 @@ class Shared:
 async def shared(make_server: Any) -> AsyncIterator[Shared]:  # noqa: F811
     with tempfile.TemporaryDirectory(dir="/tmp") as directory:
         async with client_for(await make_server()) as ssh:
-            made = Shared(ssh, Path(directory) / "m", "SetEnv=LC_A=set", "GatewayPorts=no")
+            made = Shared(ssh, Path(directory) / "m", "SetEnv=LC_A=set", "SendEnv=LC_*")
             yield made
             await ssh.wait_idle()
         await until(lambda: not made.path.exists())
@@ -117,7 +117,7 @@ async def run(
 async def test_sessions(shared):
     assert await run(shared.sharing, "cat", b"typed") == (0, b"typed", ["opened"])
     assert await run(shared.sharing, "exit 9") == (9, b"", ["opened"])
-    variables = joined(["LC_B=b", "=x"])
+    variables = joined(["LC_B=b", "LC_A=a", "=x", "LC_C", "B=b"])
     assert (await run(shared.sharing, "env", environment=variables))[1] == b"LC_A=set\nLC_B=b\n"
     assert await run(shared.sharing, "", b"line\n") == (0, b"> line\n", ["opened"])
 
@@ -176,7 +176,7 @@ async def test_only_one_master_is_at_a_path(shared):
 
 async def test_the_time_without_a_client(shared):
     session = asyncio.create_task(run(shared.sharing, "cat"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert await shared.sharing.persist(0.05) == 0
     assert session.done() or not await session
     assert not shared.path.exists()
@@ -194,5 +194,5 @@ async def test_exit_ends_the_work_and_stop_lets_it_end(shared):
     shared.sharing._master.terminated.set()
     assert await ending == 255
     assert not shared.path.exists()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await shared.sharing.wait_unused(None)

@@ -51,6 +51,11 @@ def test_no_file() -> None:
     assert parse_arguments(["-f", "x"]).path == "x"
 
 
+def test_a_file_of_what_sshd_config_has_no_words_for() -> None:
+    assert parse_arguments([]).service is None
+    assert parse_arguments(["-D", "--config", "/x.toml", "-e"]).service == "/x.toml"
+
+
 def test_ports_and_connections() -> None:
     arguments = parse_arguments(["-p", "22", "-p0", "-T", "-C", "user=a", "-Caddr=b"])
     assert (arguments.ports, arguments.connections) == ([22, 0], ["user=a", "addr=b"])
@@ -73,6 +78,9 @@ def test_former_options_change_nothing() -> None:
         (["-C", "user=a"], "-T and -G"),
         (["host"], "extra argument host"),
         (["--listen"], "listen"),
+        (["--config"], "config"),
+        (["--config", "x", "-i"], "leave it out with -i and -d"),
+        (["--config", "x", "-d"], "leave it out with -i and -d"),
     ],
 )
 def test_what_is_wrong_is_refused(words: list[str], message: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 import nacre
 from nacre.cli.sshd.command import run
 from nacre.daemon.daemon import Daemon
+from nacre.errors import ConfigurationError
 from nacre.keys import dump_private
 
 
@@ -58,8 +59,24 @@ def test_how_it_runs(
 ) -> None:
     assert run("nacre-sshd", ["-f", str(file), *words]) == 0
     (daemon,) = started
-    assert (daemon.mode, daemon.to_syslog) == (mode, to_syslog)
+    assert (daemon.mode, daemon.log.apart) == (mode, to_syslog)
     assert (daemon.users, daemon.state, daemon.config.max_sessions) == ("system", None, 3)
+
+
+@pytest.mark.parametrize("option", ["-D", "-i", "-d"])
+def test_a_server_collects_garbage(file: Path, option: str) -> None:
+    """What a login leaves in cycles would fill the memory (9 KiB of each)."""
+    program = (
+        "import gc\n"
+        "from nacre.cli.common.start import start\n"
+        "from nacre.cli.sshd.command import run\n"
+        "from nacre.daemon.daemon import Daemon\n"
+        "Daemon.run = lambda self: print(gc.isenabled()) is None\n"
+        f"start(run, 'nacre-sshd', ['-f', {str(file)!r}, {option!r}])\n"
+    )
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "True\n"
 
 
 def test_the_configuration_is_read_again_with_the_options(
@@ -71,6 +88,40 @@ def test_the_configuration_is_read_again_with_the_options(
     file.write_text("MaxSessions 4\nMaxAuthTries 9\nPort 2203\n")
     again = daemon.read().base
     assert (again.max_sessions, again.max_auth_tries, again.ports) == (4, 2, (2202,))
+
+
+def test_a_file_says_what_sshd_config_has_no_words_for(
+    started: list[Daemon], file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = tmp_path / "service.toml"
+    service.write_text(f'state = "{tmp_path}/state"\naudit = true\n')
+    words = ["-f", str(file), "--config", str(service)]
+    assert run("nacre-sshd", words) == 0
+    (daemon,) = started
+    assert (daemon.state, daemon.audit.mode) == (tmp_path / "state", "on")
+    assert (daemon.as_sshd, daemon.users, daemon.config.max_sessions) == (True, "system", 3)
+    service.write_text("hooks = true\n")
+    assert daemon.read is not None
+    daemon.read()
+    assert daemon.needs_restart() == ("audit", "hooks", "state")
+    # What is wrong with it is told by a test too, and keeps a reload from changing anything.
+    service.write_text("hook = true\n")
+    with pytest.raises(ConfigurationError, match="do you mean hooks"):
+        daemon.read()
+    assert run("nacre-sshd", [*words, "-t"]) == 255
+    assert "do you mean hooks" in capsys.readouterr().err
+
+
+def test_without_the_command_line_of_nacre_it_says_what_to_install(
+    file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delitem(sys.modules, "nacre.cli.sshd.service", raising=False)
+    monkeypatch.setitem(sys.modules, "click", None)
+    assert run("nacre-sshd", ["-f", str(file), "--config", str(tmp_path / "x.toml")]) == 255
+    assert "--config needs the package click: pip install" in capsys.readouterr().err
 
 
 def test_the_defaults_are_those_of_sshd(started: list[Daemon]) -> None:

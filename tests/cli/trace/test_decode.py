@@ -161,3 +161,18 @@ def test_whatever_a_peer_sends_is_shown_and_printable(method, kex, number, body)
     shown = decoder.decode(bytes((number,)) + body)
     assert shown.number == number
     assert json.dumps(shown.fields, ensure_ascii=False).isprintable()
+
+
+def test_tokens_of_gssapi_are_not_shown():
+    decoder = Decoder()
+    offer = auth.MechanismsRequest(1, string(b"oid")).encode()
+    assert decoder.decode(request("gssapi-with-mic", offer)).fields["mechanisms"] == 1
+    shown = decoder.decode(auth.SecurityToken(SECRET.encode()).encode())
+    assert (shown.name, shown.fields) == ("SSH_MSG_USERAUTH_GSSAPI_TOKEN", {})
+    mic = decoder.decode(request("gssapi-keyex", auth.KeyexRequest(b"mic").encode()))
+    assert mic.fields["mic"] == "<3 bytes>"
+    decoder.kex = "gss-nistp256-sha256-toWM5Slw5Ew8Mqkay+al2g=="
+    begins = decoder.decode(transport.GssInitiate(SECRET.encode(), b"12").encode())
+    assert (begins.name, begins.fields) == ("SSH_MSG_KEXGSS_INIT", {"public": "<2 bytes>"})
+    ends = transport.GssComplete.of(b"1", b"mic", SECRET.encode()).encode()
+    assert SECRET not in everything(decoder, ends)

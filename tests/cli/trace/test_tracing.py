@@ -106,6 +106,14 @@ def test_what_a_user_sends_is_safe_to_print(records: list[Record]) -> None:
     assert "\x1b" not in of(records, "authentication")[0]["user"]
 
 
+def test_keys_without_a_host_key_have_a_line_too() -> None:
+    found: list[Record] = []
+    Tracer(0.0, found.append)(KexDone(b"\1", None, CHOSEN, first=True), 1.0)
+    (record,) = of(found, "keys")
+    assert "host_key" not in record
+    assert "host key: none" in "\n".join(Painter(False).keys(record))
+
+
 def test_every_kind_of_record_has_lines(records: list[Record]) -> None:
     assert {record["event"] for record in records} == set(_LINES)
     painter = Painter(coloured=False)

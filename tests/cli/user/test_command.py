@@ -7,7 +7,9 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ from click.testing import CliRunner, Result
 
 from nacre.cli.user.command import command
 from nacre.crypto.password import verify_password
-from nacre.daemon.accounts.store import FILE, LISTED, User, UserStore
+from nacre.daemon.store.store import FILE, UserStore
+from nacre.daemon.store.values import LISTED, Group, StoredUser
 from nacre.keys import dump_private, generate
 
 Nacre = Callable[..., Result]
@@ -87,6 +90,32 @@ def test_add_with_everything(user: Nacre, add: Nacre, key_file: Path, tmp_path: 
         "root": None,
         "unsafe_root": False,
         "read_only": False,
+        "folders": None,
+        "rights": None,
+        "file_key": None,
+        "uploads": "direct",
+        "partial_uploads": "keep",
+        "certificate_valid": None,
+        "certificate_principals": None,
+        "certificate_options": None,
+        "quota_bytes": None,
+        "quota_files": None,
+        "transfer_up": None,
+        "transfer_down": None,
+        "transfer_period": "month",
+        "rate_up": None,
+        "rate_down": None,
+        "groups": [],
+        "expires": None,
+        "sources": None,
+        "hours": None,
+        "max_sessions": None,
+        "second_factor": "none",
+        "enrol_within": None,
+        "password_length": None,
+        "password_history": None,
+        "password_expires": None,
+        "record": "output",
     }
     assert "alice" in user("list").stdout.split()
 
@@ -243,6 +272,71 @@ def test_options_of_keys(user: Nacre, add: Nacre, key_file: Path, tmp_path: Path
         done = user("key", "add", "alice", "--options", given, "-", typed=typed)
         assert (done.exit_code, said in done.output) == (1, True)
     assert options() == ["no-pty"]
+
+
+def test_keys_expire(user: Nacre, add: Nacre, key_file: Path) -> None:
+    add("alice", "--password-stdin")
+
+    def listed_key() -> dict[str, object]:
+        (key,) = json.loads(user("key", "list", "alice", "--json").stdout)
+        return {name: key[name] for name in ("expires", "expired", "options")}
+
+    def add_key(*words: object, typed: str = "") -> None:
+        done = user("key", "add", "alice", *words, typed=typed)
+        assert done.exit_code == 0, done.output
+
+    add_key(key_file)
+    assert listed_key() == {"expires": None, "expired": False, "options": ""}
+    add_key(key_file, "--expires", "+90d", "--options", "restrict")
+    found = listed_key()
+    assert (found["expired"], str(found["options"])[:23]) == (False, 'restrict,expiry-time="2')
+    assert str(found["expires"]).replace("-", "").replace(":", "").replace("T", "") in str(
+        found["options"]
+    )
+    add_key(key_file, "--expires", "2001-02-03T04:05")
+    assert listed_key()["expired"] is True
+    assert "yes" in user("key", "list", "alice").stdout.split()
+    add_key(key_file, "--expires", "never")
+    assert listed_key()["options"] == ""
+    # Of two ends the first one counts.
+    line = f'expiry-time="20300101Z" {KEY.public}'
+    add_key("-", "--expires", "2001-01-01", typed=line)
+    assert listed_key()["expired"] is True
+    assert user("key", "add", "alice", key_file, "--expires", "soon").exit_code == 2
+
+
+# --- what passwords must be ---
+
+
+def test_passwords_that_the_settings_refuse(user: Nacre, add: Nacre, tmp_path: Path) -> None:
+    options = ["--password-length", "6", "--password-history", "2", "--password-stdin"]
+    done = add("alice", *options, typed="short\n")
+    assert (done.exit_code, "alice: the password has 5 characters" in done.output) == (1, True)
+    assert listed(user) == []
+    assert add("alice", *options, typed="secret\n").exit_code == 0
+
+    def passwd(typed: str, *words: str) -> str:
+        done = user("passwd", "alice", "--password-stdin", *words, typed=f"{typed}\n")
+        return "" if done.exit_code == 0 else done.output
+
+    assert "5 characters" in passwd("short")
+    assert "was used before" in passwd("secret")
+    assert passwd("second one", "--must-change") == ""
+    assert "was used before" in passwd("secret")
+    with closing(UserStore(tmp_path / "state" / FILE)) as store:
+        assert store.user("alice").must_change
+    assert passwd("third one") == ""
+    assert passwd("secret") == ""
+    with closing(UserStore(tmp_path / "state" / FILE)) as store:
+        assert not store.user("alice").must_change
+    assert user("passwd", "alice", "--delete", "--must-change").exit_code == 2
+    done = add("bob.b", "--password-stdin", typed="Bob.B\n")
+    assert (done.exit_code, "is the user's name" in done.output) == (1, True)
+    file = tmp_path / "users.csv"
+    file.write_text("name,password,password_length\ncarol,short,6\n")
+    account = ["--run-as", "nobody"] if ROOT else []
+    done = user("import", file, *account)
+    assert (done.exit_code, "carol: the password has 5" in done.output) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -459,7 +553,9 @@ def test_only_add_makes_a_store(tmp_path: Path, key_file: Path, words: str) -> N
 @pytest.mark.slow
 def test_many_rows_look_like_few(user: Nacre, tmp_path: Path) -> None:
     store = UserStore(tmp_path / "state" / FILE)
-    store.add_all((User(name=f"u{number:04}", home=f"/h/é{number}"), ()) for number in range(2500))
+    store.add_all(
+        (StoredUser(name=f"u{number:04}", home=f"/h/é{number}"), ()) for number in range(2500)
+    )
     store.close()
     rows = listed(user)
     assert [row["name"] for row in rows] == [f"u{number:04}" for number in range(2500)]
@@ -467,3 +563,181 @@ def test_many_rows_look_like_few(user: Nacre, tmp_path: Path) -> None:
     lines = user("list").stdout.splitlines()
     assert len(lines) == 2501
     assert len({line.index("/h/") for line in lines[1:]}) == 1
+
+
+# --- groups, and what they give ---
+
+
+def test_a_user_inherits_of_the_first_group_that_says_it(user: Nacre, tmp_path: Path) -> None:
+    with closing(UserStore(tmp_path / "state" / FILE)) as store:
+        store.groups.add(
+            Group(
+                name="staff",
+                hours="Mon-Fri 08:00-18:00",
+                run_as="nobody",
+                password_expires=90 * 86400,
+            ),
+            Group(name="files", service="sftp", root="/srv/%u", hours="Mon-Sun", auth="publickey"),
+        )
+    options = ["--group", "staff", "--group", "files", "--auth", "password", "--password-stdin"]
+    assert user("add", "alice", *options, typed="x\n").exit_code == 0
+    done = user("show", "alice", "--json")
+    found = {row["setting"]: (row["value"], row["from"]) for row in json.loads(done.stdout)}
+    assert found == {
+        "auth": ("password", "user"),
+        "service": ("sftp", "group files"),
+        "home": (None, "default"),
+        "run_as": ("nobody", "group staff"),
+        "root": ("/srv/alice", "group files"),
+        "read_only": (False, "default"),
+        "uploads": ("direct", "default"),
+        "partial_uploads": ("keep", "default"),
+        "unsafe_root": (False, "default"),
+        "folders": (None, "default"),
+        "rights": (None, "default"),
+        "file_key": (None, "default"),
+        "expires": (None, "default"),
+        "sources": (None, "default"),
+        "hours": ("Mon-Fri 08:00-18:00", "group staff"),
+        "max_sessions": (None, "default"),
+        "second_factor": ("none", "default"),
+        "enrol_within": (None, "default"),
+        "password_length": (None, "default"),
+        "password_history": (None, "default"),
+        "password_expires": ("90d", "group staff"),
+        "record": ("output", "default"),
+        "certificate_valid": (None, "default"),
+        "certificate_principals": (None, "default"),
+        "certificate_options": (None, "default"),
+        "quota_bytes": (None, "default"),
+        "quota_files": (None, "default"),
+        "transfer_up": (None, "default"),
+        "transfer_down": (None, "default"),
+        "transfer_period": ("month", "default"),
+        "rate_up": (None, "default"),
+        "rate_down": (None, "default"),
+    }
+    (alice,) = listed(user)
+    assert (alice["groups"], alice["root"]) == (["staff", "files"], "/srv/alice")
+    assert user("set", "alice", "--inherit", "auth", "--group", "files").exit_code == 0
+    (alice,) = listed(user)
+    assert (alice["groups"], alice["auth"], alice["hours"]) == (["files"], "publickey", "Mon-Sun")
+    # Without a group the user would have no directory.
+    done = user("set", "alice", "--no-groups", "--service", "sftp")
+    assert (done.exit_code, "has no directory" in done.output) == (1, True)
+    assert user("set", "alice", "--no-groups").exit_code == 0
+    assert listed(user)[0]["service"] == "all"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--group", "none"], "there is no group 'none'"),
+        (["--group", "g", "--no-groups"], "exclude each other"),
+        (["--inherit", "name"], "'name' is none of auth, service"),
+        (["--expires", "soon"], "'soon' is no time"),
+        (["--expires", "2030-02-30"], "is no time"),
+        (["--hours", "Mon 8-18"], "is not a time of the week"),
+        (["--file-key", "/missing"], "can't read the key /missing"),
+        (["--folder", "/in"], "names no directory: write POINT=DIR"),
+        (["--folder", "/in=/srv/%x"], "--folder: "),
+        (["--folder", "/in=nothing://x"], "fsspec can't use nothing://x"),
+        (["--folder", "/in=/srv/in"], "give --root or --service sftp"),
+        (["--rights", "/in:lst"], "'lst' in the rule of /in is none of list"),
+        (["--rights", "/:*"], "alice has rights for directories, which do not hold in a shell"),
+        (["--rights", "/:*"], "give --service sftp"),
+        (["--allow-from", "10.0.0.0/99"], "10.0.0.0/99"),
+    ],
+)
+def test_settings_that_can_not_be(user: Nacre, add: Nacre, words: list[str], said: str) -> None:
+    assert add("alice", "--password-stdin").exit_code == 0
+    done = user("set", "alice", *words)
+    assert done.exit_code != 0
+    assert said in done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2030-12-31", "2030-12-31T23:00:00Z"),
+        ("2030-12-31T18:00", "2030-12-31T17:00:00Z"),
+        ("never", "never"),
+    ],
+)
+def test_times_of_expiry_are_those_of_the_servers_time_zone(
+    user: Nacre, add: Nacre, text: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        assert add("alice", "--password-stdin", "--expires", text).exit_code == 0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert listed(user)[0]["expires"] == shown
+
+
+def test_a_span_of_expiry_begins_now(user: Nacre, add: Nacre, tmp_path: Path) -> None:
+    before = time.time()
+    assert add("alice", "--password-stdin", "--expires", "+2d").exit_code == 0
+    with closing(UserStore(tmp_path / "state" / FILE)) as store:
+        expires = store.user("alice").expires
+    assert expires is not None
+    assert int(before) <= expires - 2 * 86400 <= time.time()
+
+
+def test_rights_of_directories_add_up(user: Nacre, add: Nacre, tmp_path: Path) -> None:
+    files = ["--service", "sftp", "--root", tmp_path / "files", "--auth", "publickey"]
+    rules = ["/:list,download", "/in:list,upload", "/in:deny=*.exe"]
+    given = [word for rule in rules for word in ("--rights", rule)]
+    assert add("alice", *files, *given).exit_code == 0
+    (alice,) = listed(user)
+    assert alice["rights"] == "/:list,download; /in:list,upload,deny=*.exe"
+    with closing(UserStore(tmp_path / "state" / FILE)) as store:
+        assert store.user("alice").rights == "/:list,download\n/in:list,upload,deny=*.exe"
+    # They do not hold in a shell, so the user gets none as long as there are some.
+    done = user("set", "alice", "--service", "all")
+    assert (done.exit_code, "--inherit rights" in done.output) == (1, True)
+    assert user("set", "alice", "--service", "all", "--inherit", "rights").exit_code == 0
+    assert listed(user)[0]["rights"] is None
+
+
+def test_folders(user: Nacre, add: Nacre, tmp_path: Path) -> None:
+    for name in ("shared", "alice"):
+        (tmp_path / name).mkdir()
+    files = ["--service", "sftp", "--root", tmp_path / "files", "--auth", "publickey"]
+    given = ["--folder", f"/own={tmp_path}/%u", "--folder", f"/all={tmp_path}/shared:ro"]
+    done = add("alice", *files, *given)
+    assert done.exit_code == 0, done.output
+    assert "shared does not exist" not in done.output
+    (alice,) = listed(user)
+    assert alice["folders"] == f"/all={tmp_path}/shared:ro; /own={tmp_path}/alice"
+    with closing(UserStore(tmp_path / "state" / FILE)) as store:
+        store.groups.add(Group(name="g", folders="/group=/srv/%u/100%%"))
+        store.change("alice", groups=["g"])
+    assert user("set", "alice", "--inherit", "folder").exit_code == 0
+    assert listed(user)[0]["folders"] == "/group=/srv/alice/100%"
+    # It would give the store away.
+    done = user("set", "alice", "--folder", f"/state={tmp_path}/state")
+    assert (done.exit_code, "the folder /state" in done.output) == (1, True)
+
+
+def test_encrypted_roots_keep_their_prefix(user: Nacre, add: Nacre, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("ab" * 32 + "\n")
+    files = ["--service", "sftp", "--auth", "publickey", "--root", f"encrypted+{tmp_path}/files"]
+    done = add("alice", *files)
+    assert (done.exit_code, "no key for them" in done.output) == (1, True)
+    key.chmod(0o644)
+    done = add("alice", *files, "--file-key", key)
+    assert (done.exit_code, f"chmod 600 {key}" in done.output) == (2, True)
+    key.chmod(0o600)
+    done = add("alice", *files, "--file-key", key)
+    assert done.exit_code == 0, done.output
+    (alice,) = listed(user)
+    assert (alice["root"], alice["file_key"]) == (f"encrypted+{tmp_path}/files", str(key))
+    done = user("set", "alice", "--root", "encrypted+memory://x")
+    assert done.exit_code == 0, done.output
+    assert listed(user)[0]["root"] == "encrypted+memory://x"
+    done = user("set", "alice", "--inherit", "file-key")
+    assert (done.exit_code, "no key for them" in done.output) == (1, True)

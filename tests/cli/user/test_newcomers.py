@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nacre.cli.user.newcomers import checked, hashes, read_newcomers
+from nacre.cli.user.newcomers import check_fit, checked, hashes, read_newcomers
 from nacre.crypto.password import verify_password
+from nacre.daemon.store.values import User
 from nacre.errors import UserStoreError
 from nacre.keys import generate
 
@@ -48,3 +49,11 @@ def test_passwords_that_no_login_can_send() -> None:
     for password, why in ((b"", "empty"), (b"x" * 8193, "8193 bytes")):
         with pytest.raises(UserStoreError, match=why):
             checked(password)
+
+
+def test_a_user_without_a_password_fits_every_setting() -> None:
+    user = User(name="alice", password_length=8)
+    check_fit(user, None)
+    check_fit(user, b"long enough")
+    with pytest.raises(UserStoreError, match="alice: the password has 5 characters"):
+        check_fit(user, b"short")

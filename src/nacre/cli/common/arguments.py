@@ -23,7 +23,6 @@ HELP = "help"
 
 ABSENT = {
     "I": "PKCS#11",
-    "K": "GSSAPI",
 }
 """Options that are refused, whatever the tables below say, and what nacre lacks for them."""
 
@@ -38,7 +37,7 @@ WORDS = {
     "a": ("ForwardAgent=no",),
     "f": ("ForkAfterAuthentication=yes", "StdinNull=yes"),
     "g": ("GatewayPorts=yes",),
-    "k": ("GSSAPIAuthentication=no",),
+    "k": ("GSSAPIDelegateCredentials=no",),
     "n": ("StdinNull=yes",),
     "q": ("LogLevel=QUIET",),
     "s": ("SessionType=subsystem",),

@@ -66,7 +66,7 @@ async def _load() -> None:
     import nacre.client.trust.files
 
     await asyncio.sleep(0)
-    import nacre.ssh2.engine
+    import nacre.ssh2.client
 
     await asyncio.sleep(0)
     import nacre.cli.common.login  # noqa: F401

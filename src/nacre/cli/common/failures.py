@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
+from nacre.config.values import LogLevel
 from nacre.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -23,6 +24,16 @@ from nacre.errors import (
     SFTPError,
 )
 from nacre.wire.text import safe
+
+_LEVELS: dict[type[NacreError], LogLevel] = {
+    ConnectFailed: LogLevel.ERROR,
+    DeadlineExceeded: LogLevel.ERROR,
+    ConnectionLost: LogLevel.ERROR,
+    PeerSilent: LogLevel.INFO,
+    NoCommonAlgorithm: LogLevel.INFO,
+}
+"""The level of the message for an error that ends the program, where it is not FATAL: ssh(1) has
+the same, so that ``LogLevel`` makes both silent about the same errors."""
 
 _KINDS = {"kex": "key exchange method", "host key": "host key type"}
 
@@ -74,6 +85,13 @@ def explain(error: NacreError, where: str, destination: str) -> str:
         case ConnectionLost():
             return f"Connection to {host} closed by remote host: {error}"
     return f"ssh: {host}: {error}"
+
+
+def level_of(error: NacreError) -> LogLevel:
+    """Return the level of the message of :func:`explain`."""
+    if isinstance(error, AuthenticationFailed) and _is_disconnect(error.__cause__):
+        return LogLevel.ERROR
+    return next((_LEVELS[one] for one in type(error).__mro__ if one in _LEVELS), LogLevel.FATAL)
 
 
 def alarm(error: HostKeyError) -> str:

@@ -16,7 +16,8 @@ from nacre.cli.common.log import Log
 from nacre.cli.common.prompts import confirm, confirm_host, confirm_rotation, prompt
 from nacre.client import configured, connect
 from nacre.client.connection import Connection
-from nacre.client.identities import HOSTBASED, PUBLICKEY, Identities
+from nacre.client.identities import Identities
+from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD
 from nacre.client.target import Target
 from nacre.client.trust.files import KnownHostsFile
 from nacre.config.client.config import ClientConfig
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from nacre.keys.hosts.rotation import HostKeyRotation
 
 _KEX_LOG = "nacre.client.kex"
+
+SECRETS = (PASSWORD, KEYBOARD_INTERACTIVE)
+"""The methods that ask the user."""
 
 LOGIN = 120
 """Seconds until a login without ConnectTimeout is given up: sshd's LoginGraceTime."""
@@ -267,7 +271,7 @@ def _identities(
     asking = None if config.batch_mode else confirm
     how = configured.identities(target, config, asking, log.debug)
     if config.batch_mode:
-        how["methods"] = [name for name in how["methods"] if name in (HOSTBASED, PUBLICKEY)]
+        how["methods"] = [name for name in how["methods"] if name not in SECRETS]
     answers = _Answers(
         target.user,
         target.name,
@@ -285,7 +289,7 @@ def _identities(
         from nacre.client.hostbased import HostVouching
 
         connected = carrier if isinstance(carrier, socket.socket) else None
-        answers.vouching = HostVouching(connected, config.host_signatures(), log.info)
+        answers.vouching = HostVouching(lambda: connected, config.host_signatures(), log.info)
     return answers
 
 

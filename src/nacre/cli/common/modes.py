@@ -21,6 +21,7 @@ Attributes = list[Any]
 """What :func:`termios.tcgetattr` returns."""
 
 _entered: list[TerminalModes] = []
+_ending = threading.Event()
 _ENDING = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM)
 
 
@@ -66,8 +67,11 @@ class TerminalModes:
         self._stack.close()
 
     def set(self) -> None:
-        """Set the changed modes. A process in the background is stopped until it may do that."""
-        while True:
+        """Set the changed modes. A process in the background is stopped until it may do that.
+
+        A signal that ends the process is then acted on, and the modes stay as they are.
+        """
+        while not _ending.is_set():
             try:
                 termios.tcsetattr(self._descriptor, self._when, self._changed)
                 return
@@ -178,6 +182,7 @@ def watching() -> Iterator[None]:
             modes.continue_()
 
     def end(number: int, frame: FrameType | None) -> None:
+        _ending.set()
         for modes in reversed(_entered):
             modes.restore()
         earlier = before[signal.Signals(number)]
@@ -187,7 +192,14 @@ def watching() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
-    handlers = {signal.SIGTSTP: stop, signal.SIGCONT: resume, **dict.fromkeys(_ENDING, end)}
+    # Without a handler for SIGTTOU, setting the modes in the background would begin again at once
+    # when a signal that ends the process has woken it, and stop it before that is acted on.
+    handlers = {
+        signal.SIGTSTP: stop,
+        signal.SIGTTOU: stop,
+        signal.SIGCONT: resume,
+        **dict.fromkeys(_ENDING, end),
+    }
     for one, handler in handlers.items():
         # What nohup(1) or the parent ignores stays ignored.
         if (earlier := signal.getsignal(one)) not in (signal.SIG_IGN, None):
@@ -198,3 +210,4 @@ def watching() -> Iterator[None]:
     finally:
         for one, earlier in before.items():
             signal.signal(one, earlier)
+        _ending.clear()

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from nacre.cli.common.failures import explain
+from nacre.cli.common.failures import explain, level_of
 from nacre.cli.common.log import Log
 from nacre.cli.common.start import FAILURE
 from nacre.errors import NacreError
@@ -33,7 +33,7 @@ def run_client(work: Coroutine[Any, Any, int], target: Target, log: Log) -> int:
     try:
         return asyncio.run(_until_killed(work))
     except NacreError as error:
-        log.fatal(explain(error, target.name, target.destination))
+        log.write(level_of(error), explain(error, target.name, target.destination))
     except _Killed as killed:
         log.fatal(f"Killed by signal {killed}.")
     except KeyboardInterrupt:

@@ -43,9 +43,13 @@ VALUES = {"i": "IdentityFile", "J": "ProxyJump", "P": "Port"}
 _SFTP_OPTIONS = {
     "buffer": ("read_size", "a size in bytes"),
     "nrequests": ("requests", "a number of requests"),
+    "version": ("version", "a version of SFTP"),
 }
 _READ_SIZE = 32 * KIB
 """Bytes of one request of those that are counted, where no size is given."""
+
+_USUAL_VERSION, _LATEST_VERSION = 3, 6
+"""The versions of SFTP from the usual one on, as in nacre.sftp.protocol.messages."""
 
 _SAME = "1246ACcFiJoqv"
 """Options that an ssh program has with the same meaning."""
@@ -94,6 +98,7 @@ class Common:
     :ivar rate: ``-l`` in bytes per second, or None.
     :ivar read_size: bytes of one READ and one WRITE, or None for the client's choice.
     :ivar requests: READs or WRITEs that may be unanswered at once, or None.
+    :ivar version: the version of SFTP to ask for.
     :ivar quiet: ``-q``.
     :ivar verbosity: how often ``-v`` was given, up to 3.
     :ivar program: ``-S``: the program to run in place of nacre's own connections, or None.
@@ -109,6 +114,7 @@ class Common:
         self.rate: int | None = None
         self.read_size: int | None = None
         self.requests: int | None = None
+        self.version = _USUAL_VERSION
         self.quiet = False
         self.verbosity = 0
         self.program: str | None = None
@@ -122,12 +128,12 @@ class Common:
 
     def session_options(self) -> SFTPOptions:
         """Return the options of the SFTP session."""
-        if self.requests is None:
-            return {"read_size": self.read_size}
-        return {
-            "read_size": self.read_size,
-            "window": self.requests * (self.read_size or _READ_SIZE),
-        }
+        options: SFTPOptions = {"read_size": self.read_size}
+        if self.version != _USUAL_VERSION:
+            options["version"] = self.version
+        if self.requests is not None:
+            options["window"] = self.requests * (self.read_size or _READ_SIZE)
+        return options
 
 
 def parse(words: Sequence[str], letters: str) -> Common:
@@ -190,6 +196,8 @@ def _take_sftp_option(common: Common, value: str) -> None:
         raise ConfigurationError(f"-X {safe(value)}: give {known}")
     attribute, what = _SFTP_OPTIONS[name]
     setattr(common, attribute, number(f"-X {name}", given, what))
+    if not _USUAL_VERSION <= common.version <= _LATEST_VERSION:
+        raise ConfigurationError(f"-X {safe(value)}: give a version from 3 to 6")
 
 
 def number(option: str, value: str, what: str) -> int:

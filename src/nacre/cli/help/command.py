@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nacre.cli.help.keywords import describe, listed, similar
 from nacre.cli.help.page import render
-from nacre.cli.help.pages import page
+from nacre.cli.help.pages import called, page
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def run(program: str, words: Sequence[str]) -> int:
         print(listed())
         return 0
     try:
-        print(render(page(name), f"nacre {name}".rstrip()))
+        print(render(page(name), called(name)))
     except KeyError:
         text = describe(name)
         if text is None:

@@ -16,18 +16,87 @@ from nacre.value import replace
 _OTHER = "Options"
 """The group of options that no other group has."""
 
+_SETTINGS = {
+    "Rights": ("--service", "--read-only", "--rights"),
+    "Files": ("--home", "--root", "--folder", "--file-key", "--unsafe-root"),
+    "Uploads": ("--uploads", "--partial-uploads"),
+    "Quotas and rates": (
+        *("--quota-bytes", "--quota-files"),
+        *("--transfer-up", "--transfer-down", "--transfer-period", "--rate-up", "--rate-down"),
+    ),
+    "Logins": ("--auth", "--expires", "--allow-from", "--hours", "--max-sessions"),
+    "Second factor": ("--second-factor", "--enrol-within"),
+    "Passwords": ("--password-length", "--password-history", "--password-expires"),
+    "Account": ("--run-as",),
+    "Certificates": (
+        "--certificate-valid",
+        "--certificate-principals",
+        "--certificate-option",
+    ),
+    "Recordings": ("--record",),
+}
+"""The groups of the options for what users and groups may do."""
+
 _GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
     "serve": {
-        "Where": ("--listen", "--state", "--workers"),
-        "Users": ("--users", "--run-as", "--ssh1-strict"),
+        "Where": ("--listen", "--state", "--store"),
+        "Processes": ("--workers", "--gates", "--gate-user"),
+        "Edge": ("--proxy-from", "--metrics", "--bans"),
+        "API": ("--api", "--api-group", "--api-cert", "--api-key"),
+        "Users": (
+            *("--users", "--users-group", "--users-account", "--users-secret"),
+            *("--users-program-account", "--run-as", "--ssh1-strict", "--trust-own-ca"),
+        ),
         "Protocol": ("--profile", "--protocol"),
-        "Configuration": ("-f", "-o", "-t", "-T", "-C", "-v"),
-        "Sessions": ("--end-processes",),
+        "Configuration": ("--config", "-f", "-o", "-t", "-T", "-C", "-v"),
+        "Sessions": ("--end-processes", "--no-watch", "--quiet-watch"),
+        "Recordings": ("--record", "--record-key", "--record-user", "--keep"),
+        "Log": (
+            "--log-to",
+            "--log-format",
+            "--audit",
+            "--audit-hashes",
+            "--audit-sync",
+            "--audit-connections",
+        ),
+        "Hooks": ("--hooks", "--hook-user"),
+    },
+    "audit": {
+        "What": ("--user", "--event", "--path", "--outcome", "--peer", "--since", "--until"),
+        "Output": ("--limit", "--json", "-f", "--format"),
+    },
+    "fleet": {
+        "Hosts": (
+            *("-H", "-x", "--hosts-file", "--from-config", "--inventory", "--groups"),
+            *("--canaries", "--batch"),
+        ),
+        "Login": ("-l", "-p", "-i", "-J", "-F", "-o"),
+        "Pace": ("-P", "--workers", "--rate", "--max-failures", "--retries", "--backoff"),
+        "Time": ("--login-timeout", "--timeout", "--deadline"),
+        "Output": ("--json", "--each", "--output", "-q", "--fold"),
+        "Runs": ("--state", "--no-state", "--remove-before"),
     },
     "user": {
-        "Rights": ("--auth", "--service", "--home", "--root", "--unsafe-root", "--read-only"),
-        "Account": ("--run-as",),
-        "Secrets": ("--key", "--from", "--password-stdin", "--delete"),
+        **_SETTINGS,
+        "Groups": ("--group", "--no-groups", "--inherit"),
+        "Secrets": ("--key", "--from", "--password-stdin", "--delete", "--must-change"),
+    },
+    "group": {
+        **_SETTINGS,
+        "Quotas and rates of all users together": (
+            *("--shared-quota-bytes", "--shared-quota-files"),
+            *("--shared-transfer-up", "--shared-transfer-down", "--shared-transfer-period"),
+            *("--shared-rate-up", "--shared-rate-down"),
+        ),
+    },
+    "hook": {
+        "Who is told": ("--command", "--url", "--secret-file", "--ca-file", "--python"),
+        "Of what": ("--on", "--any-outcome"),
+        "Attempts": ("--timeout", "--give-up"),
+    },
+    "ca": {
+        "What it says": ("--principal", "--valid", "--option", "--key"),
+        "Which ones": ("--serial", "--key-id", "--user"),
     },
 }
 """The groups of each program's options, for its subcommands too."""

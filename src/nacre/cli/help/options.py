@@ -12,18 +12,34 @@ from nacre.cli.common import arguments, transfer_options
 COMMANDS = {
     "add": "give keys to an agent, list and remove them",
     "agent": "hold keys, and sign with them",
+    "api": "make keys for the REST API of the server, list and revoke them",
+    "audit": "search and verify what `nacre serve --audit` has kept",
+    "ban": "ban networks from the server, list and remove bans",
+    "ca": "issue certificates to users and hosts, renew and revoke them",
     "copy-id": "let one's keys log in to a host",
+    "fleet": "run a command at many hosts, and copy files to them",
+    "group": "add, change and remove groups of the server's users",
     "help": "explain a program, or a keyword of the configuration",
+    "hook": "add, test and remove what the server tells events to",
+    "join": "type at the terminal of a session of the server",
     "keygen": "make keys and certificates, show and change key files",
     "keyscan": "print the host keys of servers",
+    "kill": "end connections of the server",
+    "log": "follow the log of the server",
+    "replay": "play, search and list recordings of the server's sessions",
+    "restart": "start the server anew, and refuse no client meanwhile",
     "scp": "copy files between hosts",
     "serve": "start an SSH server",
     "sftp": "transfer files by commands",
     "sftp-server": "serve SFTP on standard input and output",
     "ssh": "log in to a host, or run a command there",
     "sshd": "serve the accounts of this system, as sshd does",
+    "state": "back up the state of the server, and restore it",
+    "top": "show what the connections of the server do",
     "trace": "connect to a host and print each message",
     "user": "add, change and remove users of the server",
+    "watch": "show a session of the server while it runs",
+    "who": "list the connections of the server",
 }
 """The subcommands of ``nacre``, with what they do."""
 
@@ -56,8 +72,8 @@ SSH = {
         "-I LIBRARY": "offer the keys of a PKCS#11 library",
         "-A": "forward the agent to the server",
         "-a": "do not forward the agent",
-        "-K": "use GSSAPI, and pass the credentials on",
-        "-k": "do not pass GSSAPI credentials on",
+        "-K": "log in by GSSAPI, and pass tickets on to the server",
+        "-k": "do not pass tickets of GSSAPI on",
     },
     "Algorithms": {
         "-c CIPHERS": "the ciphers to offer; + - ^ change the default",
@@ -126,7 +142,7 @@ _ALGORITHMS = {
 }
 
 _SFTP_OPTION = {
-    "-X OPTION": "set nrequests=NUMBER (as -R of sftp) or buffer=BYTES (as -B)",
+    "-X OPTION": "set nrequests=NUMBER, buffer=BYTES, or version=NUMBER (of SFTP)",
 }
 
 SFTP = {
@@ -202,6 +218,7 @@ SFTP_SERVER = {
         "-p REQUESTS": "allow these requests only: names with commas between them",
         "-P REQUESTS": "refuse these requests",
         "-Q requests": "print the names of the requests, and end",
+        "-V VERSION": "speak no later version of SFTP, 3 to 6, than this one",
     },
     "Messages": {
         "-e": "log to standard error, not to the system's log",
@@ -215,6 +232,7 @@ SSHD = {
     "Configuration": {
         "-f FILE": "the configuration in place of /etc/ssh/sshd_config",
         "-o KEYWORD=VALUE": "a keyword, which counts before the file",
+        "--config FILE": "a file of options of nacre serve, such as audit",
         "-h FILE": "a file of a host key",
         "-c FILE": "a file of the certificate of a host key",
         "-g TIME": "the time to log in, as LoginGraceTime",
@@ -319,7 +337,7 @@ KEYGEN = {
     },
     "The key": {
         "-f FILE": "the file; FILE.pub has the public half; - is standard input",
-        "-t TYPE": "ed25519, ecdsa, rsa, ed25519-sk, ecdsa-sk, ed448, dsa or rsa1",
+        "-t TYPE": "ed25519, ecdsa, rsa, ed25519-sk, ecdsa-sk, ed448, mldsa44-ed25519, dsa or rsa1",
         "-b BITS": "the size: by default 3072 for rsa, 2048 for rsa1, 256 for ecdsa",
         "-C COMMENT": "the comment; by default user@host",
         "-m FORMAT": "the format: RFC4716, PKCS8 or PEM",
@@ -371,7 +389,8 @@ KEYSCAN = {
         "-6": "use IPv6 only",
     },
     "Keys": {
-        "-t TYPES": "rsa,ecdsa,ed25519,ecdsa-sk,ed25519-sk by default; also dsa, ed448",
+        "-t TYPES": "rsa,ecdsa,ed25519,ecdsa-sk,ed25519-sk by default; also dsa, ed448, "
+        "mldsa44-ed25519",
         "-c": "ask for certificates",
     },
     "Output": {
@@ -403,6 +422,8 @@ AGENT = {
         **_HELP,
     },
 }
+
+KEYSIGN = {"Options": {**_HELP}}
 
 _REPEATED = {
     "M": ("ControlMaster=yes",),

@@ -13,6 +13,9 @@ from nacre.cli.help.sections import SECTIONS
 from nacre.config.schema import Support
 
 _DESTINATION = "[user@]host|ssh://[user@]host[:port]"
+ALONE = ("ssh-keysign",)
+"""Programs that are no commands of ``nacre``."""
+
 _KEYWORDS = "`nacre help KEYWORD` explains a keyword of -o; `nacre help keywords` lists them."
 
 
@@ -27,6 +30,11 @@ def page(name: str) -> Page:
     from nacre.cli.help.grouped import page_of_click
 
     return page_of_click(name)
+
+
+def called(name: str) -> str:
+    """Return how a program is called, by the name of its page."""
+    return f"nacre-{name}" if name in ALONE else f"nacre {name}".rstrip()
 
 
 def _ssh_groups(table: Table) -> dict[str, tuple[Row, ...]]:
@@ -203,6 +211,23 @@ def _keyscan() -> Page:
     )
 
 
+def _keysign() -> Page:
+    return Page(
+        "ssh-keysign",
+        "Sign a user's login with a key of this host, as ssh-keysign does.",
+        (),
+        groups_of(options.KEYSIGN, lambda letter: (), "", bool),
+        (
+            "A client starts it for HostbasedAuthentication, and writes a request to its standard "
+            "input; the signature is the answer. It signs for the user who runs it, under the name "
+            "that this host has on the connection, and for nobody else.",
+            "It needs the rights to read the host's keys. A script can't have them from the mode "
+            "of its file: have a program start it that has them.",
+        ),
+        SECTIONS["ssh-keysign"],
+    )
+
+
 def _help() -> Page:
     return Page(
         "help",
@@ -244,6 +269,7 @@ _OWN: dict[str, Callable[[], Page]] = {
     "sftp": _sftp,
     "sftp-server": _sftp_server,
     "ssh": _ssh,
+    "ssh-keysign": _keysign,
     "sshd": _sshd,
     "trace": _trace,
 }

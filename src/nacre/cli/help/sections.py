@@ -20,6 +20,22 @@ _ENVIRONMENT = (
     "and when to use it.",
 )
 
+_ASKS = {
+    "Exit status": (
+        "0 if all went well, 1 if no server runs with the state directory or the account may not "
+        "ask it, and 2 for wrong arguments.",
+    )
+}
+
+_SHOWS = {
+    "Exit status": (
+        "That of the session. 255 if a signal has ended it, its client has left, or its process is "
+        "gone. 0 for who leaves, 1 if there is nothing to show, and 2 for wrong arguments.",
+    )
+}
+
+_STORES = ("`NACRE_STORE`: The URL of a database that servers share, the default of --store.",)
+
 SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "agent": {
         "Examples": (
@@ -45,6 +61,52 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "there is no agent to end. An agent ends with 2. With a command, the command's.",
         ),
     },
+    "audit": {
+        "Examples": (
+            "`nacre audit --user alice --since 2d --path '/in/*'`: What alice has done with these "
+            "files in the last two days.",
+            "`nacre audit --event login --outcome refused -f`: Follow the logins that are refused.",
+            "`nacre audit verify --head 4711:9f86…`: Verify all, and that the event which was the "
+            "last when its hash was noted is still the same.",
+            "`nacre audit remove --keep 90d`: Remove what is older.",
+        ),
+        "Files": ("`audit.db` in the state directory: The table. Only its owner can read it.",),
+        "Exit status": (
+            "0 if all went well, 1 if not or if verify has found something, and 2 for wrong "
+            "arguments.",
+        ),
+    },
+    "api": {
+        "Examples": (
+            "`nacre api key create ci --scope users:read --expires 90d`: Make a key for a script.",
+            "`nacre api key list`: Which keys there are, what for, and until when.",
+            "`nacre api key revoke ci`: Take it back.",
+            "`nacre api openapi`: Print the document of OpenAPI.",
+        ),
+    },
+    "ban": {
+        "Examples": (
+            "`nacre ban add --for 1d --reason scans 192.0.2.0/24`: Keep a network out for a day.",
+            "`nacre ban add --allow 198.51.100.7`: Never ban this address.",
+            "`nacre ban list`: What is banned now, until when, and why.",
+        ),
+        "Environment": _STORES,
+    },
+    "ca": {
+        "Examples": (
+            "`nacre ca init`: Make the authorities' keys.",
+            "`nacre group set staff --certificate-valid 8h`: Let a group's users get certificates.",
+            "`nacre ca get -p 2222 alice@host`: Get one, beside the newest key in ~/.ssh.",
+            "`nacre ca sign-host --key /etc/ssh/ssh_host_ed25519_key host`: Sign a host's.",
+            "`nacre ca revoke --user alice`: Revoke all certificates of a user.",
+        ),
+        "Files": (
+            "`STATE/ca/user_ca`, `STATE/ca/host_ca`: The authorities' keys, with their public keys "
+            "in files of the same names with .pub.",
+            "`STATE/ca/revoked`: The KRL.",
+        ),
+        "Exit status": ("0 if all went well, 1 if not, and 2 for wrong arguments.",),
+    },
     "copy-id": {
         "Examples": (
             "`nacre copy-id user@host`: Install the keys of the agent.",
@@ -59,6 +121,47 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "0 if the keys are installed, also if they were before. 1 for errors. The users of "
             "nacre serve have no such file unless it serves the accounts of the system: `nacre "
             "user key add` gives them keys.",
+        ),
+    },
+    "fleet": {
+        "Examples": (
+            "`nacre fleet run -H 'web[01-50],@db' --inventory hosts.ini uptime`: Run a command.",
+            "`nacre fleet run -H @web --canaries 1 --batch 10 --max-failures 0 reboot`: Try one "
+            "host first, then ten at a time, and stop at the first that fails.",
+            "`nacre fleet copy -H web[01-50] app.tar /srv/`: Copy a file to each host.",
+            "`nacre fleet get -H @db /var/log/syslog logs`: Fetch a file of each host.",
+            "`nacre fleet resume`: Go on with the last run.",
+        ),
+        "Verdicts": (
+            "`ok`: The task was done.",
+            "`failed`: It was not done, and the host said so: an exit status, an error of a file.",
+            "`refused`: There was no login or no session, so nothing was done.",
+            "`timeout`: The time was over, in the phase that is named; in `run` the task had "
+            "begun.",
+            "`unknown`: The task had begun, and its end was not seen.",
+            "`skipped`: The host's turn did not come, so nothing was done.",
+        ),
+        "Files": (
+            "`~/.local/state/nacre/fleet.db`: The runs, with what hosts have printed. Only its "
+            "owner can read it.",
+        ),
+        "Exit status": (
+            "0 if the task was done at each host, 1 if not, 2 for wrong arguments, 130 after "
+            "Ctrl-C, and 255 if the run could not be done.",
+        ),
+    },
+    "hook": {
+        "Examples": (
+            "`nacre hook add mail --on upload --command '/usr/local/bin/notify --to ops'`: Run a "
+            "program for each file that was stored.",
+            "`nacre hook add events --url https://example.com/nacre --secret-file "
+            "/etc/nacre/hook.key`: Send everything to a server.",
+            "`nacre hook test events`: See whether that works.",
+            "`nacre hook status`: How far each one is, and why it fails.",
+        ),
+        "Files": ("`audit.db` in the state directory: The hooks, and the events.",),
+        "Exit status": (
+            "0 if all went well, 1 if not or if a test did not arrive, and 2 for wrong arguments.",
         ),
     },
     "keyscan": {
@@ -181,6 +284,18 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ),
         "Exit status": ("0 at the end of a session, and 1 for wrong options.",),
     },
+    "replay": {
+        "Examples": (
+            "`nacre replay list /var/lib/recordings --user alice --since 7d`: List what alice did "
+            "in a week.",
+            "`nacre replay --idle-limit 2 FILE`: Play a recording without long pauses.",
+            "`nacre replay --key audit.key --search passwd FILE`: Tell when a text was printed.",
+        ),
+        "Exit status": (
+            "0, or 1 for a recording that is damaged or was cut off, for a search that finds "
+            "nothing, and for an error; 130 after Ctrl-C.",
+        ),
+    },
     "serve": {
         "Examples": (
             "`nacre serve --listen :2222`: Serve the users of the store, on all addresses.",
@@ -193,10 +308,21 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "`SIGTERM`, `SIGINT`: Stop the server. Open sessions get five seconds to end, or none "
             "after a second signal.",
         ),
-        "Environment": ("`XDG_STATE_HOME`: The directory of `nacre`, the default of --state.",),
+        "Environment": (
+            *_STORES,
+            "`XDG_STATE_HOME`: The directory of `nacre`, the default of --state.",
+        ),
         "Exit status": (
             "0 after a stop, 1 when the server can't start, and 2 for wrong arguments.",
         ),
+    },
+    "ssh-keysign": {
+        "Files": (
+            "`/etc/ssh/ssh_config`: The configuration, in which `EnableSSHKeysign yes` switches it "
+            "on.",
+            "`/etc/ssh/ssh_host_*_key`: The keys of this host.",
+        ),
+        "Exit status": ("0 with a signature, and 255 without one: a message says why.",),
     },
     "sshd": {
         "Examples": (
@@ -207,7 +333,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "Signals": (
             "`SIGHUP`: Read the configuration, the host keys and the banner again, for new "
             "connections. Open ones go on. If the file is wrong, nothing changes, and the log "
-            "names its line.",
+            "names its line. With -i and -d it ends the program.",
             "`SIGTERM`, `SIGINT`: Stop the server. Open sessions get five seconds to end, or none "
             "after a second signal.",
         ),
@@ -230,7 +356,25 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "sshd_config": {
         "Files": ("`/etc/ssh/sshd_config`: The configuration of sshd; `-f` may name it.",),
     },
+    **dict.fromkeys(("log", "top", "who"), _ASKS),
+    "restart": {
+        "Exit status": (
+            "0 when the new process serves, 1 if the old one goes on as before, and 2 for wrong "
+            "arguments.",
+        )
+    },
+    "kill": {
+        "Exit status": (
+            "0 if all that was named was ended, 1 if nothing was, 3 if a part was, and 2 for wrong "
+            "arguments.",
+        )
+    },
+    **dict.fromkeys(("join", "watch"), _SHOWS),
+    "group": {
+        "Environment": _STORES,
+    },
     "user": {
+        "Environment": _STORES,
         "Exit status": ("0 if all went well, 1 if not, and 2 for wrong arguments.",),
     },
 }

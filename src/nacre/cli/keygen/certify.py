@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -15,17 +14,11 @@ from nacre.cli.keygen.keyfiles import PUBLIC_MODE
 from nacre.cli.keygen.signers import FileSigner, in_agent, in_file, load_public_key
 from nacre.client.trust.hostfile import replace
 from nacre.config.values import seconds
-from nacre.errors import ConfigurationError, KeyFormatError, UnusableKey
+from nacre.errors import ConfigurationError, UnusableKey
 from nacre.keys import Certificate, PublicKey
-from nacre.keys.certificate import (
-    FOREVER,
-    MOST_PRINCIPALS,
-    USER_EXTENSIONS,
-    CertificateRequest,
-    option,
-)
+from nacre.keys.certificate import FOREVER, MOST_PRINCIPALS, CertificateRequest
+from nacre.keys.certificate_options import CertificateOptions
 from nacre.keys.fingerprint import family
-from nacre.keys.key_options import network
 from nacre.keys.signed.serials import MOST_SERIAL
 from nacre.keys.times import parse_time
 from nacre.wire.text import safe
@@ -107,8 +100,8 @@ def _certify(
         valid_after=terms.valid_after,
         valid_before=terms.valid_before,
         serial=serial,
-        critical_options=terms.critical_options,
-        extensions=terms.extensions,
+        critical_options=terms.options.critical,
+        extensions=terms.options.extensions,
         nonce=os.urandom(_NONCE),
     )
     made = request.signed(authority.sign(request.data, algorithm))
@@ -136,74 +129,9 @@ class _CertificateTerms:
         serial = options.value("z") or "0"
         self.serial_grows = serial.startswith("+")
         self.serial = _serial(serial.removeprefix("+"))
-        self.critical_options: dict[str, bytes] = {}
-        self.extensions: dict[str, bytes] = {}
-        if self.kind == "user":
-            self.extensions = dict.fromkeys(USER_EXTENSIONS, b"")
+        self.options = CertificateOptions(self.kind)
         for one in options.values("O"):
-            self._add(one)
-
-    def _add(self, text: str) -> None:
-        """Apply a value of ``-O`` (ssh-keygen(1), CERTIFICATES)."""
-        name, equals, content = text.partition("=")
-        if name.lower() in _WITH_CONTENT and equals:
-            _WITH_CONTENT[name.lower()](self, content)
-            return
-        kind, colon, own = text.partition(":")
-        if colon and kind.lower() in ("critical", "extension"):
-            name, equals, content = own.partition("=")
-            target = self.critical_options if kind.lower() == "critical" else self.extensions
-            target[name] = option(content) if equals else b""
-            return
-        flag = text.lower()
-        if flag == "clear":
-            self.extensions.clear()
-        elif flag in _FLAGS:
-            name, wanted = _FLAGS[flag]
-            target = self.critical_options if name == _VERIFY else self.extensions
-            if wanted:
-                target[name] = b""
-            else:
-                target.pop(name, None)
-        else:
-            raise ConfigurationError(f'Unsupported certificate option "{safe(text, 64)}"')
-
-    def _critical(self, name: str, content: str) -> None:
-        if not content:
-            raise ConfigurationError(f"Empty {name} option")
-        if name in self.critical_options:
-            raise ConfigurationError(f"{name} already specified")
-        self.critical_options[name] = option(content)
-
-    def _force_command(self, content: str) -> None:
-        self._critical("force-command", content)
-
-    def _source_address(self, content: str) -> None:
-        try:
-            for one in content.split(","):
-                network(one)
-        except (KeyFormatError, ValueError) as error:
-            raise ConfigurationError(f"Invalid source-address list: {error}") from None
-        self._critical("source-address", content)
-
-
-_VERIFY = "verify-required"
-_NO_TOUCH = "no-touch-required"
-
-_WITH_CONTENT: dict[str, Callable[[_CertificateTerms, str], None]] = {
-    "force-command": _CertificateTerms._force_command,
-    "source-address": _CertificateTerms._source_address,
-}
-
-_FLAGS: dict[str, tuple[str, bool]] = {
-    **{name.lower(): (name, True) for name in USER_EXTENSIONS},
-    **{name.lower().replace("permit-", "no-", 1): (name, False) for name in USER_EXTENSIONS},
-    _NO_TOUCH: (_NO_TOUCH, True),
-    "touch-required": (_NO_TOUCH, False),
-    _VERIFY: (_VERIFY, True),
-    f"no-{_VERIFY}": (_VERIFY, False),
-}
-"""For each flag the extension or critical option, and whether the certificate gets it."""
+            self.options.add(one)
 
 
 def _principals(text: str | None) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ _NAMES = {
     "ecdsa": "ecdsa-sha2-nistp256",
     "ed25519": "ssh-ed25519",
     "ed448": "ssh-ed448",
+    "mldsa44-ed25519": "ssh-mldsa44-ed25519@openssh.com",
     "dsa": "ssh-dss",
     "rsa1": "rsa1",
     "rsa-sha2-256": "ssh-rsa",
@@ -110,7 +111,7 @@ def wire_type(type: str, bits: int | None) -> tuple[str, int | None]:
     name = _NAMES.get(name, name)
     if name not in (*KEY_TYPES, "rsa1"):
         raise ConfigurationError(
-            f"unknown key type {safe(type, 64)}: give {', '.join([*_NAMES][:6])}, "
+            f"unknown key type {safe(type, 64)}: give {', '.join([*_NAMES][:7])}, "
             f"{' or '.join(_TOKENS[:2])}"
         )
     return name, bits if name in _SIZED else None

@@ -25,6 +25,7 @@ FILES = {
     "ed25519": "id_ed25519",
     "ed25519-sk": "id_ed25519_sk",
     "ed448": "id_ed448",
+    "mldsa44-ed25519": "id_mldsa44_ed25519",
 }
 """For each type the usual name of its file in ``~/.ssh``."""
 

@@ -21,6 +21,7 @@ TYPES: dict[str, tuple[str, ...]] = {
     "ecdsa-sk": ("sk-ecdsa-sha2-nistp256@openssh.com",),
     "ed25519-sk": ("sk-ssh-ed25519@openssh.com",),
     "ed448": ("ssh-ed448",),
+    "mldsa44-ed25519": ("ssh-mldsa44-ed25519@openssh.com",),
 }
 """The types of ``-t``, each with the host key algorithms to ask for."""
 

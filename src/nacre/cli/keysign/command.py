@@ -25,10 +25,10 @@ from nacre.errors import (
     NacreError,
     UnusableKey,
 )
+from nacre.keys.agents.keysign import MAXIMUM, HostSignatureRequest, VouchedLogin, encode_reply
 from nacre.keys.base import PrivateKey
 from nacre.keys.files import load_private
 from nacre.keys.key import decode_public
-from nacre.protocol.keysign import MAXIMUM, HostSignatureRequest, VouchedLogin, encode_reply
 from nacre.wire.text import safe
 
 _KINDS = ("dsa", "ecdsa", "ed25519", "rsa")
@@ -43,6 +43,10 @@ def main() -> NoReturn:
 
 def run(program: str, words: Sequence[str]) -> int:
     """Answer the request on standard input; return the exit status."""
+    if words and words[0] in ("-h", "--help"):
+        from nacre.cli.help.pages import print_help
+
+        return print_help(program, "ssh-keysign")
     try:
         keys = _host_keys()
         if not Config.load(SYSTEM_FILE).lookup("").enable_ssh_keysign:

@@ -85,7 +85,8 @@ class Narrator:
                 self._algorithms(event)
             case KexDone():
                 key = event.host_key
-                self._step(f"Server host key: {key.type} {key.fingerprint(self._hash)}")
+                shown = "none" if key is None else f"{key.type} {key.fingerprint(self._hash)}"
+                self._step(f"Server host key: {shown}")
             case AuthResult(outcome="success"):
                 self._step(f"Authentication succeeded ({event.method}).")
             case AuthResult():

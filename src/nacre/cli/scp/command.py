@@ -130,14 +130,17 @@ def _serve(paths: Sequence[str], given: Mapping[str, str]) -> int:
 
 
 async def _run(sources: Sequence[End], target: End, copying: Copying, log: Log) -> int:
-    from nacre.cli.common.failures import explain
+    from nacre.cli.common.failures import explain, level_of
 
     loaded()
     try:
         return await copying.run(sources, target)
     except NacreError as error:
         remote = copying.reached
-        log.fatal(explain(error, remote.name, remote.destination) if remote else f"scp: {error}")
+        if remote is None:
+            log.fatal(f"scp: {error}")
+        else:
+            log.write(level_of(error), explain(error, remote.name, remote.destination))
         return FAILURE
     finally:
         await copying.close()

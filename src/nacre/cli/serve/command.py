@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from nacre.cli.help.grouped import Grouped
+from nacre.cli.manage.options import reported
+from nacre.cli.serve.audit import audit_options
+from nacre.cli.serve.config_file import Rereading, config_option
+from nacre.cli.serve.edge import edge_options
+from nacre.cli.serve.hooks import hook_options
+from nacre.cli.serve.recording import recording_options
+from nacre.cli.serve.sessions import SessionOptions, session_options
+from nacre.cli.serve.store import check_shareable, store_option
+from nacre.cli.serve.users import users_options
+
+if TYPE_CHECKING:
+    from nacre.config.server.rules import ServerRules
+    from nacre.daemon.accounts.directories.plan import UsersPlan
+    from nacre.daemon.audit.events import AuditPlan
+    from nacre.daemon.edge_settings import EdgeSettings
+    from nacre.daemon.hooks.plan import HooksWanted
+    from nacre.daemon.log.place import LogPlace
+    from nacre.daemon.recorder.plan import RecordingPlan
+    from nacre.daemon.sockets import Address
+    from nacre.daemon.store.postgres.store_url import StoreURL
+    from nacre.protocol.options import Profile
 
 _ADDRESS = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]*)):(\d{1,5})")
 
@@ -30,6 +54,67 @@ def _addresses(
     return tuple(found)
 
 
+def _where(given: tuple[tuple[str, int], ...], file: str | None) -> tuple[Address, ...]:
+    """Return where to listen; empty for where the file says."""
+    from nacre.daemon.handover.activation import is_activated
+    from nacre.daemon.sockets import Address
+
+    if given and is_activated():
+        raise click.UsageError(
+            "--listen can't be used with socket activation, which says where to listen: leave "
+            "--listen out, or disable the .socket unit of this service"
+        )
+
+    return tuple(Address(*one) for one in given or (() if file else (DEFAULT_ADDRESS,)))
+
+
+def _state(given: Path | None) -> Path:
+    from nacre.daemon.state import default_path
+
+    return given or default_path()
+
+
+def _log_place(text: str, form: Literal["text", "json"]) -> LogPlace:
+    from nacre.daemon.log.place import LogPlace, Where
+
+    places: dict[str, Where] = {"stderr": "stderr", "syslog": "syslog", "journal": "journal"}
+    if text in places:
+        return LogPlace(where=places[text], form=form)
+    if "/" not in text:
+        raise click.UsageError(
+            f"--log-to {text}: give stderr, syslog, journal, or a path, as ./{text}"
+        )
+    return LogPlace(form=form, file=os.path.abspath(text))
+
+
+def _read(again: Rereading, show: Callable[[ServerRules], None] | None) -> ServerRules:
+    """Read the configuration, and show or check it."""
+    from nacre.errors import ConfigurationError
+
+    try:
+        rules = again.load()
+        if show is None:
+            rules.check()
+        else:
+            show(rules)
+    except ConfigurationError as error:
+        if show is None:
+            from nacre.daemon.handover.predecessor import report_failure
+
+            report_failure(str(error))
+        raise click.UsageError(str(error)) from None
+    return rules
+
+
+def _print(
+    rules: ServerRules, *, connections: tuple[str, ...], profile: Profile, origins: bool
+) -> None:
+    from nacre.config.server.dump import server_lines
+
+    for line in server_lines(rules, connections, profile=profile, origins=origins):
+        click.echo(line)
+
+
 @click.command("serve", cls=Grouped, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--state",
@@ -38,6 +123,7 @@ def _addresses(
     help="The directory of host keys and users. It is created if it is missing. "
     "By default nacre under XDG_STATE_HOME, or /var/lib/nacre for root.",
 )
+@store_option
 @click.option(
     "--listen",
     "addresses",
@@ -47,34 +133,30 @@ def _addresses(
     help="The address to listen on; may be repeated. Port 0 picks a free port, an empty address "
     "means all. By default 127.0.0.1:2222, or with -f what ListenAddress and Port say.",
 )
-@click.option(
-    "--users",
-    type=click.Choice(["store", "system"]),
-    default="store",
-    show_default=True,
-    help="Who may log in. The users of the store are those of `nacre user`, those of the system "
-    "its accounts, which needs root.",
-)
+@users_options
 @click.option(
     "--run-as",
     metavar="ACCOUNT",
     help="The account of users that have none. Sessions run as it, if root runs the server.",
 )
+@config_option
 @click.option(
     "-f",
+    "--sshd-config",
     "file",
     metavar="FILE",
     help="The configuration: a file of sshd_config. By default there is none.",
 )
 @click.option(
     "-o",
+    "--option",
     "options",
     multiple=True,
     metavar="KEYWORD=VALUE",
     help="A keyword of sshd_config. For example -o MaxSessions=20; may be repeated. It counts "
     "before the file.",
 )
-@click.option("-t", "test", is_flag=True, help="Check the configuration, and end.")
+@click.option("-t", "--check", "test", is_flag=True, help="Check the configuration, and end.")
 @click.option("-T", "show", is_flag=True, help="Print the configuration, and end.")
 @click.option(
     "-C",
@@ -106,23 +188,62 @@ def _addresses(
     "users who need both.",
 )
 @click.option(
-    "--end-processes",
+    "--trust-own-ca",
     is_flag=True,
-    help="End what outlives its session. An example is a job that was started in the background "
-    "with nohup. By default it lives on, as with sshd.",
+    help="Let users in with certificates of `nacre ca`. It is the authority of the same state "
+    "directory. A certificate must have the user's name among its principals.",
 )
+@session_options
 @click.option(
     "--workers",
     type=click.IntRange(1, 256),
     default=1,
     show_default=True,
     metavar="N",
-    help="The number of serving processes. At best one for each core; one more supervises them.",
+    help="The number of serving processes. At best one for each core; one more supervises them. "
+    "They have all of the server's rights: see --gates.",
 )
+@click.option(
+    "--gates",
+    type=click.IntRange(0, 256),
+    metavar="N",
+    help="The number of processes that clients meet up to the login. They have no rights, no files "
+    "and no keys; after the login each user is served by a process with the user's rights. With 0 "
+    "the serving processes do it all. By default 2, or 0 with --workers, SSH-1 or GSSAPI.",
+)
+@click.option(
+    "--gate-user",
+    metavar="ACCOUNT",
+    help="The account of these processes. By default nacre, or nobody if there is no such account.",
+)
+@edge_options
+@click.option(
+    "--log-to",
+    metavar="PLACE",
+    default="stderr",
+    show_default=True,
+    help="Where the log goes. It is stderr, syslog, journal (of systemd), or the path of a file, "
+    "which is opened again at SIGUSR1.",
+)
+@click.option(
+    "--log-format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="The form of its lines. They are words key=value, or objects of JSON.",
+)
+@recording_options
+@audit_options
+@hook_options
+@click.pass_context
+@reported
 def command(
+    context: click.Context,
     state: Path | None,
+    store: StoreURL | None,
     addresses: tuple[tuple[str, int], ...],
-    users: Literal["store", "system"],
+    users: Literal["store", "system"] | UsersPlan,
     run_as: str | None,
     file: str | None,
     options: tuple[str, ...],
@@ -133,57 +254,61 @@ def command(
     profile: Literal["default", "legacy"],
     protocol: str | None,
     ssh1_strict: bool,
-    end_processes: bool,
+    trust_own_ca: bool,
+    sessions: SessionOptions,
     workers: int,
+    gates: int | None,
+    gate_user: str | None,
+    edge: EdgeSettings,
+    log_to: str,
+    form: Literal["text", "json"],
+    recording: RecordingPlan | None,
+    audit: AuditPlan,
+    hooks: HooksWanted | None,
 ) -> None:
     """Start an SSH server.
 
     Host keys and the user store are created at the first start; `nacre user add` adds users, also
     while the server runs. The server prints "listening on ADDR:PORT" on standard error when it is
-    ready, and a line for each phase of each connection. SIGHUP reads the file of -f, the host keys
-    and the banner again, for new connections.
+    ready, and a line for each phase of each connection. SIGHUP reads the files of -f and --config,
+    the host keys and the banner again, for new connections. SIGUSR1 opens the file of --log-to
+    again. SIGUSR2 starts the server anew, as `nacre restart` does, and refuses no client meanwhile.
     SIGTERM and SIGINT stop the server: open sessions get a few seconds to end, or none after a
-    second signal.
+    second signal. Sockets of socket activation (systemd.socket) are served in place of those of
+    ListenAddress.
 
     With -f it is configured by a file of sshd_config: `nacre serve -T -v -f FILE` tells what holds
-    and where it was written.
+    and where it was written. With --config a file of TOML says what the options say.
     """
-    from nacre.config.server.files import load, reader_of
-    from nacre.errors import ConfigurationError, NacreError
-
-    options = (*([] if protocol is None else [f"Protocol={protocol}"]), *options)
-    try:
-        rules = load(file, options)
-        if show:
-            from nacre.config.server.dump import server_lines
-
-            for line in server_lines(rules, connections, profile=profile, origins=verbose):
-                click.echo(line)
-            return
-        rules.check()
-    except ConfigurationError as error:
-        raise click.UsageError(str(error)) from None
-    if test:
+    again, log = Rereading(context), _log_place(log_to, form)
+    shown = partial(_print, connections=connections, profile=profile, origins=verbose)
+    rules = _read(again, shown if show else None)
+    check_shareable(store, users, edge, trust_own_ca=trust_own_ca)
+    if show or test:
         return
 
     from nacre.daemon.daemon import Daemon
-    from nacre.daemon.sockets import Address
-    from nacre.daemon.state import default_path
+    from nacre.daemon.separate.rights import default_gates
 
-    if not addresses and file is None:
-        addresses = (DEFAULT_ADDRESS,)
-    try:
-        Daemon(
-            state=state or default_path(),
-            addresses=tuple(Address(*address) for address in addresses),
-            users=users,
-            run_as=run_as,
-            rules=rules,
-            read=reader_of(file, options),
-            profile=profile,
-            ssh1_strict=ssh1_strict,
-            end_processes=end_processes,
-            workers=workers,
-        ).run()
-    except NacreError as error:
-        raise click.ClickException(str(error)) from None
+    Daemon(
+        state=_state(state),
+        store=store,
+        addresses=_where(addresses, file),
+        users=users,
+        run_as=run_as,
+        rules=rules,
+        read=again,
+        needs_restart=again.needs_restart,
+        profile=profile,
+        ssh1_strict=ssh1_strict,
+        trust_own_ca=trust_own_ca,
+        **sessions,
+        workers=workers,
+        gates=default_gates(rules.base, workers) if gates is None else gates,
+        gate_user=gate_user,
+        edge=edge,
+        log=log,
+        recording=recording,
+        audit=audit,
+        hooks=hooks,
+    ).run()

@@ -49,7 +49,7 @@ async def pwd(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
 
 async def version(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
     """Print the protocol's version."""
-    print(f"SFTP protocol version {msg.VERSION_3}")
+    print(f"SFTP protocol version {shell.sftp.session.client.version.number}")
 
 
 async def df(shell: SFTPShell, flags: Flags, words: list[str]) -> None:

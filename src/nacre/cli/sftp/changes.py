@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from nacre.cli.common.failures import reason
 from nacre.cli.sftp.lines import decimal, octal
 from nacre.cli.sftp.shell import CommandFailed, Flags, SFTPShell
+from nacre.sftp.client.attributes import with_owner
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes
-from nacre.sftp.protocol.extensions import LSetStat
+from nacre.sftp.protocol.extensions import LSetStat, PosixRename
 from nacre.sftp.protocol.paths import literal
 from nacre.wire.text import safe
 
@@ -44,7 +45,8 @@ async def rm(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
 async def rename(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
     """Rename a file, and replace one of the new name where the server can."""
     old, new = map(literal, words)
-    replaces = "l" not in flags and "posix-rename@openssh.com" in shell.sftp.extensions
+    offered = shell.sftp.session.client.offers(PosixRename.EXTENSION)
+    replaces = "l" not in flags and offered
     work = shell.sftp.replace if replaces else shell.sftp.rename
     await shell.attempt(_pair(shell, "remote rename", old, new), work(old, new))
 
@@ -90,7 +92,7 @@ async def chown(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
     owner = decimal(words[0], "chown")
 
     def change(known: Attributes) -> Attributes:
-        return Attributes(uid=owner, gid=known.gid or 0)
+        return _owned(known, owner, -1)
 
     await _set(shell, words[1:], flags, "owner", change)
 
@@ -100,9 +102,16 @@ async def chgrp(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
     group = decimal(words[0], "chgrp")
 
     def change(known: Attributes) -> Attributes:
-        return Attributes(uid=known.uid or 0, gid=group)
+        return _owned(known, -1, group)
 
     await _set(shell, words[1:], flags, "group", change)
+
+
+def _owned(known: Attributes, user: int, group: int) -> Attributes:
+    try:
+        return with_owner(known, user, group)
+    except ValueError:
+        raise CommandFailed("The server does not tell the current owner and group") from None
 
 
 async def _set(

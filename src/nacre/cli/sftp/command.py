@@ -127,7 +127,7 @@ def _run(common: Common, plan: _Plan) -> int:
 
 
 def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> int:
-    from nacre.cli.common.failures import explain
+    from nacre.cli.common.failures import explain, level_of
     from nacre.cli.common.log import Log, open_log
     from nacre.cli.common.modes import watching
     from nacre.cli.sftp.program import RemoteHost
@@ -150,7 +150,7 @@ def _session(loop: Background, common: Common, plan: _Plan, lines: TextIO) -> in
                 sftp = loop.call(lambda: _open(remote, target, config, log, files, common, plan))
             return _work(loop, sftp, target, path, common, plan, lines)
         except NacreError as error:
-            log.fatal(explain(error, target.name, target.destination))
+            log.write(level_of(error), explain(error, target.name, target.destination))
             return FAILURE
         finally:
             loop.call(remote.close)

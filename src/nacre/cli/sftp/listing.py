@@ -120,9 +120,9 @@ def _long(
     if known.permissions is None and file.longname:
         return safe(file.longname)
     user = group = None
-    if "n" not in flags:
-        user = safe(users.get(known.uid or 0, "")) or None
-        group = safe(groups.get(known.gid or 0, "")) or None
+    if "n" not in flags or known.uid is None:
+        user = safe(known.details.owner or users.get(known.uid or 0, "")) or None
+        group = safe(known.details.group or groups.get(known.gid or 0, "")) or None
     name = safe(file.name)
     line = longname(name, known, now=now, user=user, group=group, zone=zone)
     if "h" not in flags:

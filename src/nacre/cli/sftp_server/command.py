@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from nacre.cli.common.start import loaded, start
 from nacre.config.values import LogLevel
+from nacre.daemon.sandbox.rules import FILES
+from nacre.daemon.sandbox.sandbox import Sandbox
 from nacre.errors import ConfigurationError
 from nacre.sftp.filesystems.local import SystemFilesystem
 from nacre.sftp.server.piped import serve, start_in, widen_pipes
@@ -94,6 +96,7 @@ def _serve(restrictions: SFTPRestrictions) -> int:
         start_in(files, directory, log)
     widen_pipes()
     loaded()
+    Sandbox(FILES).enter()
     status = serve(log, files, restrictions=restrictions)
     log.log(LogLevel.INFO, f"session closed {whose}")
     return status

@@ -191,12 +191,18 @@ def run(session: SharedSession, control: Control | None = None) -> int:
         control = Control(session.path, session.patience, first)
     elif first:
         control.send(first)
+    # Before the session is there: its first output may be what a signal follows on.
+    before = _take_signals()
     try:
         if session.command is not None or session.place is not None:
             _pass_descriptors(control, session)
         return _Running(control, session, raw).run()
+    except Ended:
+        return FAILURE
     finally:
         control.socket.close()
+        for number, handler in before.items():
+            _signal.signal(number, handler)
 
 
 def _pass_descriptors(control: Control, session: SharedSession) -> None:
@@ -220,7 +226,6 @@ class _Running:
 
     def run(self) -> int:
         session = self._asked
-        _take_signals()
         try:
             if session.command is not None or session.place is not None:
                 self._await_opening()
@@ -276,11 +281,15 @@ class _Running:
                 self._master = 0
 
 
-def _take_signals() -> None:
+def _take_signals() -> dict[int, object]:
+    """Have signals end the session, and return what they did before."""
+    before: dict[int, object] = {}
     for number in (_SIGINT, _SIGHUP, _SIGTERM):
         # A signal that nohup(1) or the parent ignores stays ignored.
-        if _signal.getsignal(number) != _signal.SIG_IGN:
+        if (handler := _signal.getsignal(number)) not in (_signal.SIG_IGN, None):
+            before[number] = handler
             _signal.signal(number, _end)
+    return before
 
 
 def _end(_number: int, _frame: object) -> None:

@@ -201,15 +201,16 @@ async def _session(
             from nacre.aio.driver import set_service
 
             set_service(connection.driver, config.ip_qos[0])
-        if config.local_command is not None and config.permit_local_command:
-            from nacre.cli.ssh.local import run_local_command
-
-            await run_local_command(config.local_command, target)
         controls = Controls(connection, config, log)
         if config.forwards:
             from nacre.cli.ssh.tunnels import start_forwarding
 
             controls.forwardings = await start_forwarding(connection, target, config, log)
+        if config.local_command is not None and config.permit_local_command:
+            from nacre.cli.ssh.local import run_local_command
+
+            device = controls.forwardings.device if controls.forwardings is not None else None
+            await run_local_command(config.local_command, target, device)
         sharing = _sharing(connection, target, config, controls, log)
         background = sharing is not None and config.persists
         if leave is not None and (background or config.fork_after_authentication):

@@ -15,18 +15,24 @@ from types import FrameType
 
 from nacre.cli.common.start import FAILURE
 from nacre.client.target import Target
+from nacre.config.destination import check_for_shell
 from nacre.config.syntax.tokens import expand
 
 Leave = Callable[[], None]
 """Lets the program go on in the background; the process that the user waits for ends."""
 
 
-async def run_local_command(command: str, target: Target) -> None:
+async def run_local_command(command: str, target: Target, device: str | None = None) -> None:
     """Run LocalCommand by the user's shell, and wait for its end. Its status does not matter.
 
-    :raises ConfigurationError: the command has a token that is not possible.
+    :param device: the tunnel device of this host, for ``%T``; None without one.
+    :raises ConfigurationError: the command has a token that is not possible, or one for the name of
+        a host or user that could do harm in a shell.
     """
-    await run_shell(expand(command, {**target.tokens(), "T": "NONE"}))
+    text = expand(command, {**target.tokens(), "T": device or "NONE"})
+    if text != command:
+        check_for_shell((target.name, target.host), target.user)
+    await run_shell(text)
 
 
 async def run_shell(command: str) -> None:

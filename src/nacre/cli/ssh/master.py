@@ -14,7 +14,7 @@ from typing import Any
 from nacre.cli.common.log import Log
 from nacre.cli.common.prompts import confirm
 from nacre.cli.common.start import FAILURE
-from nacre.cli.ssh.session import LocalEnd, Plan, Resizes, TerminalSession
+from nacre.cli.ssh.session import LocalEnd, Plan, Resizes, TerminalSession, environment
 from nacre.cli.ssh.tunnels import Forwardings, join
 from nacre.client.connection import Connection
 from nacre.client.sharing.master import Guest, Master
@@ -140,18 +140,20 @@ class Sharing:
     ) -> int | None:
         """See :class:`~nacre.client.sharing.master.Services`."""
         stdin, stdout, stderr = descriptors
-        variables = (text.partition("=") for text in texts(wanted.environment))
+        named = (text.partition("=") for text in texts(wanted.environment))
+        variables = {name: value for name, equals, value in named if name and equals}
         plan = Plan(
             command=None
             if wanted.subsystem or not wanted.command
             else wanted.command.encode("utf-8", "surrogateescape"),
             subsystem=wanted.command if wanted.subsystem else None,
-            environment=dict(self._config.set_env)
-            | {name: value for name, _, value in variables if name},
+            environment=environment(self._config, variables),
             terminal=bool(wanted.terminal),
             escape=None if wanted.escape == NO_ESCAPE else bytes((wanted.escape & 0xFF,)),
             read_input=True,
             keystroke_interval=self._config.obscure_keystroke_timing / 1000,
+            agent=bool(wanted.agent),
+            x11=bool(wanted.x11),
         )
         place = LocalEnd(
             (stdin, stdout, stderr),

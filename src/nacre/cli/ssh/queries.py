@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from nacre.cli.common.start import FAILURE
 from nacre.crypto import registry
+from nacre.crypto.kex.gss import PREFIXES
 from nacre.crypto.signatures.certified import certified, plain
 from nacre.keys.key import KEY_TYPES, SECURITY_KEY_TYPES
 from nacre.protocol.options import known
@@ -28,7 +29,7 @@ LISTS: dict[str, Callable[[], Iterable[str]]] = {
     "cipher-auth": _authenticating,
     "compression": lambda: known("compression"),
     "kex": lambda: known("kex"),
-    "kex-gss": lambda: (),
+    "kex-gss": lambda: PREFIXES,
     "key": lambda: [name for plain in _TYPES for name in (plain, certified(plain))],
     "key-ca-sign": lambda: known("CA signature"),
     "key-cert": lambda: map(certified, _TYPES),
@@ -38,11 +39,12 @@ LISTS: dict[str, Callable[[], Iterable[str]]] = {
     "protocol-version": lambda: ("1", "2"),
     "sig": lambda: _plain(known("signature")),
 }
-"""Each list of ssh(1), with its names, best first. nacre has no methods of GSSAPI."""
+"""Each list of ssh(1), with its names, best first."""
 
 KEYWORDS = {
     "CASignatureAlgorithms": "key-ca-sign",
     "Ciphers": "cipher",
+    "GSSAPIKexAlgorithms": "kex-gss",
     "HostbasedAcceptedAlgorithms": "key-sig",
     "HostbasedAcceptedKeyTypes": "key-sig",
     "HostbasedKeyTypes": "key-sig",

@@ -11,7 +11,7 @@ import os
 import signal
 import termios
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,8 @@ class Plan:
     :ivar escape: the escape character, or None.
     :ivar keystroke_interval: seconds between packets while the user types; 0 for none.
     :ivar read_input: whether to read standard input; if not (``-n``), EOF is sent at once.
+    :ivar agent: whether the process may use the agent that the connection forwards.
+    :ivar x11: whether it may use the display that the connection forwards.
     """
 
     command: bytes | None
@@ -60,6 +62,8 @@ class Plan:
     escape: bytes | None
     read_input: bool
     keystroke_interval: float = 0.0
+    agent: bool = True
+    x11: bool = True
 
 
 @value
@@ -164,6 +168,8 @@ class TerminalSession:
             term=self._place.term if terminal else None,
             size=size(self._stdin)[:2] if self._terminal else (80, 24),
             modes=self._modes(),
+            agent=plan.agent,
+            x11=plan.x11,
         )
 
     def _modes(self) -> bytes:
@@ -235,12 +241,13 @@ class TerminalSession:
         write = self._writer(process)
         interactive = self._terminal and self._plan.escape is not None
         escapes = Escapes(self._plan.escape or b"~", self._absent) if interactive else None
-        while data := await _read(source):
-            for part in escapes.feed(bytes(data)) if escapes else (data,):
-                if not isinstance(part, Escape):
-                    await write(part)
-                elif escapes is not None:
-                    await self._act(part, process, escapes, source)
+        with closing(source):
+            while data := await _read(source):
+                for part in escapes.feed(bytes(data)) if escapes else (data,):
+                    if not isinstance(part, Escape):
+                        await write(part)
+                    elif escapes is not None:
+                        await self._act(part, process, escapes, source)
         if self._keystrokes is not None:
             await self._keystrokes.flush()
 
@@ -308,7 +315,7 @@ def plan(
     return Plan(
         command=None if subsystem or line is None else os.fsencode(line),
         subsystem=line if subsystem else None,
-        environment=_environment(config),
+        environment=environment(config, os.environ),
         terminal=_wants_terminal(config, line, notice),
         escape=config.escape_char,
         keystroke_interval=config.obscure_keystroke_timing / 1000,
@@ -328,11 +335,11 @@ def _wants_terminal(config: ClientConfig, line: str | None, notice: Callable[[st
     return False
 
 
-def _environment(config: ClientConfig) -> dict[str, str]:
-    """Return the variables that SendEnv selects; those of SetEnv override them."""
+def environment(config: ClientConfig, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the variables that SendEnv selects; those of SetEnv override them."""
     taken: dict[str, str] = {}
     for pattern in config.send_env:
-        taken.update((k, v) for k, v in os.environ.items() if fnmatchcase(k, pattern))
+        taken.update((k, v) for k, v in variables.items() if fnmatchcase(k, pattern))
     # If SetEnv has a name twice, the first value counts.
     return taken | dict(reversed(config.set_env))
 

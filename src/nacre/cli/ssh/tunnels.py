@@ -6,8 +6,8 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
-from typing import TypeAlias
+from contextlib import AsyncExitStack, closing, suppress
+from typing import TypeAlias, TypedDict
 
 from nacre.aio.stream import Writer
 from nacre.aio.waiting import Opening
@@ -44,7 +44,7 @@ async def start_forwarding(
     if config.forward_x11:
         await _forward_x11(connection, config, log)
     if config.tunnel != "false":
-        await _join_devices(connection, config.tunnel, config, log)
+        forwardings.device = await _join_devices(connection, config.tunnel, config, log)
     path = agent_path(config.forward_agent or "none", target.tokens())
     if path is not None:
         connection.forward_agent(path)
@@ -70,8 +70,8 @@ async def _forward_x11(connection: Connection, config: ClientConfig, log: Log) -
 
 async def _join_devices(
     connection: Connection, mode: TunnelMode, config: ClientConfig, log: Log
-) -> None:
-    """Join the tunnel devices of ``-w``.
+) -> str | None:
+    """Join the tunnel devices of ``-w``; return the name of this host's, or None without one.
 
     :raises RequestFailed: that is not possible, and ExitOnForwardFailure is set.
     """
@@ -90,19 +90,30 @@ async def _join_devices(
         text = f"Tunnel forwarding failed: {error}; the server needs PermitTunnel"
     else:
         log.verbose(f"The tunnel device is {tunnel.name}.")
-        return
+        return tunnel.name
     log.error(text)
     if config.exit_on_forward_failure:
         raise RequestFailed("no tunnel is forwarded, see the message above")
+    return None
+
+
+class _Listen(TypedDict):
+    listen_host: str
+    listen_port: int
+    listen_path: str
 
 
 class Forwardings:
-    """The forwarded ports of a connection, by kind (``local``, ``remote``, ``dynamic``)."""
+    """The forwarded ports of a connection, by kind (``local``, ``remote``, ``dynamic``).
+
+    :ivar device: the name of this host's tunnel device, or None.
+    """
 
     def __init__(self, connection: Connection, config: ClientConfig, log: Log) -> None:
         self._connection = connection
         self._config = config
         self._log = log
+        self.device: str | None = None
         self._listeners: dict[tuple[str, Forward], Listener] = {}
 
     async def start(self) -> None:
@@ -178,41 +189,25 @@ class Forwardings:
 
     def _opening(self, kind: str, one: Forward) -> Opening[Listener]:
         connection, config = self._connection, self._config
-        host = self._bind(kind, one)
+        place = one.host, one.host_port
+        listen: _Listen = {
+            "listen_host": self._bind(kind, one),
+            "listen_port": one.port,
+            "listen_path": one.path,
+        }
         if kind == "remote":
-            if one.dynamic:
-                return connection.forward_remote_dynamic(
-                    permitted=_places(config.permit_remote_open),
-                    listen_host=host,
-                    listen_port=one.port,
-                    listen_path=one.path,
-                )
-            return connection.forward_remote(
-                one.host,
-                one.host_port,
-                path=one.host_path,
-                listen_host=host,
-                listen_port=one.port,
-                listen_path=one.path,
-            )
+            if not one.dynamic:
+                return connection.forward_remote(*place, path=one.host_path, **listen)
+            permitted = _places(config.permit_remote_open)
+            return connection.forward_remote_dynamic(permitted=permitted, **listen)
         unix = None
         if one.path:
             from nacre.tunnels.unix import UnixSockets
 
             unix = UnixSockets(config.stream_local_bind_mask, config.stream_local_bind_unlink)
         if kind == "dynamic":
-            return connection.forward_dynamic(
-                listen_host=host, listen_port=one.port, listen_path=one.path, unix=unix
-            )
-        return connection.forward_local(
-            one.host,
-            one.host_port,
-            path=one.host_path,
-            listen_host=host,
-            listen_port=one.port,
-            listen_path=one.path,
-            unix=unix,
-        )
+            return connection.forward_dynamic(unix=unix, **listen)
+        return connection.forward_local(*place, path=one.host_path, unix=unix, **listen)
 
     def _bind(self, kind: str, one: Forward) -> str:
         if one.address is not None:
@@ -291,7 +286,7 @@ async def join(
 
 
 async def _feed(writer: Writer, source: StandardInput) -> None:
-    with suppress(StreamClosed):
+    with closing(source), suppress(StreamClosed):
         while data := await source.read():
             await writer.write(data)
         writer.write_eof()

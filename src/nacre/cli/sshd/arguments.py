@@ -13,6 +13,9 @@ DEFAULT_FILE = "/etc/ssh/sshd_config"
 
 LETTERS = "46C:DE:GTVb:c:def:g:h:ik:o:p:qrtu:"
 
+_LONG = ("config=",)
+"""Options that sshd does not have."""
+
 _WORDS = {
     "4": "AddressFamily=inet",
     "6": "AddressFamily=inet6",
@@ -33,7 +36,7 @@ _FLAGS = {
     "t": "test",
 }
 
-_TEXTS = {"E": "log_file", "f": "file"}
+_TEXTS = {"E": "log_file", "f": "file", "config": "service"}
 
 _FORMER = frozenset("bkr")
 """Options of former versions of sshd, which change nothing any more."""
@@ -49,6 +52,7 @@ class SshdArguments:
     :ivar ports: the ports of ``-p``, which count instead of Port in the file.
     :ivar file: the configuration; ``none`` for no file.
     :ivar log_file: ``-E``: the file to log to, or None.
+    :ivar service: ``--config``: the file of what sshd_config has no words for, or None.
     :ivar connections: the words of ``-C``.
     :ivar debug: how often ``-d`` was given, up to 3: one connection, and a log of the details.
     :ivar foreground: ``-D``; ``inherited``: ``-i``; ``to_stderr``: ``-e``; ``test``: ``-t``;
@@ -60,6 +64,7 @@ class SshdArguments:
         self.ports: list[int] = []
         self.file = DEFAULT_FILE
         self.log_file: str | None = None
+        self.service: str | None = None
         self.connections: list[str] = []
         self.debug = 0
         self.foreground = False
@@ -93,17 +98,21 @@ def parse_arguments(words: Sequence[str]) -> SshdArguments:
     """
     arguments = SshdArguments()
     try:
-        found, rest = getopt.getopt(list(words), LETTERS)
+        found, rest = getopt.getopt(list(words), LETTERS, _LONG)
     except getopt.GetoptError as error:
         raise ConfigurationError(f"{error}") from None
     if rest:
         raise ConfigurationError(f"extra argument {safe(rest[0], 64)}")
     for dashed, value in found:
-        _take(arguments, dashed[1], value)
+        _take(arguments, dashed.lstrip("-"), value)
     if arguments.debug:
         arguments.options.insert(0, f"LogLevel=DEBUG{arguments.debug}")
     if arguments.connections and not (arguments.show or arguments.show_tested):
         raise ConfigurationError("-C describes a connection for -T and -G: give one of them")
+    if arguments.service is not None and (arguments.inherited or arguments.debug):
+        raise ConfigurationError(
+            "--config is for a server of many connections: leave it out with -i and -d"
+        )
     return arguments
 
 

@@ -6,10 +6,10 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from nacre._version import __version__
-from nacre.cli.common.start import FAILURE, complain, start
+from nacre.cli.common.start import FAILURE, complain, loaded, start
 from nacre.cli.sshd.arguments import SshdArguments, parse_arguments
 from nacre.config.server.config import AS_SSHD
 from nacre.config.server.files import load, reader_of
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import click
 
+    from nacre.cli.sshd.service import ServiceFile
     from nacre.config.server.rules import ServerRules
     from nacre.daemon.daemon import Mode
 
@@ -66,9 +67,9 @@ def run(program: str, words: Sequence[str]) -> int:
 
 def _run(arguments: SshdArguments) -> int:
     if arguments.log_file is not None:
-        from nacre.daemon.background import append_to
+        from nacre.daemon.log.place import LogPlace
 
-        append_to(arguments.log_file)
+        LogPlace(file=arguments.log_file).open()
     if arguments.show or arguments.show_tested:
         rules = _given(arguments, load(arguments.path, arguments.options, defaults=AS_SSHD))
         if arguments.show_tested:
@@ -76,6 +77,7 @@ def _run(arguments: SshdArguments) -> int:
         _print(rules, arguments)
         return 0
     check_and_read = reader_of(arguments.path, arguments.options, defaults=AS_SSHD)
+    service = _service(arguments.service)
 
     def read() -> ServerRules:
         return _given(arguments, check_and_read())
@@ -83,7 +85,23 @@ def _run(arguments: SshdArguments) -> int:
     if arguments.test:
         _check_host_keys(read())
         return 0
-    return _serve(arguments, read)
+    return _serve(arguments, read, service)
+
+
+def _service(path: str | None) -> ServiceFile | None:
+    """Read the file of ``--config``, where there is one.
+
+    :raises ConfigurationError: it is wrong, or the command line of ``nacre`` is not installed.
+    """
+    if path is None:
+        return None
+    try:
+        from nacre.cli.sshd.service import ServiceFile
+    except ImportError as error:
+        raise ConfigurationError(
+            f"--config needs the package {error.name}: pip install 'nacre[cli,server]'"
+        ) from None
+    return ServiceFile(path)
 
 
 def _given(arguments: SshdArguments, rules: ServerRules) -> ServerRules:
@@ -105,20 +123,39 @@ def _check_host_keys(rules: ServerRules) -> None:
     """
     from nacre.daemon.settings import DaemonSettings
 
-    settings = DaemonSettings(rules=rules, profile="default", state=None)
+    settings = DaemonSettings(rules=rules, profile="default", state=None, as_sshd=True)
     settings.host_keys(lambda problem: print(problem, file=sys.stderr))
 
 
-def _serve(arguments: SshdArguments, read: Callable[[], ServerRules]) -> int:
+def _serve(
+    arguments: SshdArguments, read: Callable[[], ServerRules], service: ServiceFile | None
+) -> int:
     from nacre.daemon.daemon import Daemon
+    from nacre.daemon.log.place import LogPlace
+    from nacre.daemon.separate.rights import default_gates
 
+    def read_both() -> ServerRules:
+        if service is not None:
+            service.read_again()
+        return read()
+
+    rules, mode = read(), _mode(arguments)
+    loaded()
+    more: Any = {"state": None} if service is None else service.options
     done = Daemon(
-        rules=read(),
-        read=read,
-        state=None,
+        **more,
+        rules=rules,
+        read=read_both,
+        needs_restart=tuple if service is None else service.needs_restart,
+        as_sshd=True,
         users="system",
-        mode=_mode(arguments),
-        to_syslog=arguments.to_syslog,
+        gates=default_gates(rules.base) if mode in ("foreground", "background") else 0,
+        mode=mode,
+        log=LogPlace(
+            where="syslog" if arguments.to_syslog else "stderr",
+            program="nacre-sshd",
+            file=None if arguments.log_file is None else os.path.abspath(arguments.log_file),
+        ),
     ).run()
     return 0 if done else FAILURE
 
@@ -135,11 +172,14 @@ def _fail(program: str, arguments: SshdArguments, error: NacreError) -> None:
     """Tell why the program can't run: in the log, if a client reads standard error."""
     if arguments.inherited and stat.S_ISSOCK(os.fstat(2).st_mode) and arguments.to_syslog:
         from nacre.config.values import LogLevel
-        from nacre.daemon.log import ServerLog
-        from nacre.daemon.syslog import Syslog
+        from nacre.daemon.log.server_log import ServerLog
+        from nacre.daemon.log.syslog import Syslog
 
         log = ServerLog(LogLevel.ERROR, Syslog(AS_SSHD.syslog_facility, program))
         log({"event": "error", "what": "can't start", "error": str(error)})
         log.close()
         return
+    from nacre.daemon.handover.predecessor import report_failure
+
+    report_failure(str(error))
     complain(program, error)

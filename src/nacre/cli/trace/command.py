@@ -190,7 +190,10 @@ class Painter:
 
     def keys(self, record: Record) -> list[str]:
         """Return the lines of a ``keys`` record."""
-        key = f"{record['host_key']} {record['bits']} {record['fingerprint']}"
+        shown = [
+            str(record[name]) for name in ("host_key", "bits", "fingerprint") if name in record
+        ]
+        key = " ".join(shown) or "none: GSSAPI proves the server's name"
         return [
             self._head(record, "new keys are in use"),
             _indent(f"host key: {self._paint(key, '33')}"),

@@ -47,6 +47,13 @@ _GEX: dict[int, tuple[str, type[Message]]] = {
     32: ("KEX_DH_GEX_INIT", transport.GexInit),
     33: ("KEX_DH_GEX_REPLY", transport.GexReply),
 }
+_GSS: dict[int, tuple[str, type[Message]]] = {
+    30: ("KEXGSS_INIT", transport.GssInitiate),
+    31: ("KEXGSS_CONTINUE", transport.GssContinue),
+    32: ("KEXGSS_COMPLETE", transport.GssComplete),
+    33: ("KEXGSS_HOSTKEY", transport.GssHostKey),
+    34: ("KEXGSS_ERROR", transport.GssError),
+}
 _METHODS: dict[str, dict[int, tuple[str, type[Message]]]] = {
     "publickey": {60: ("USERAUTH_PK_OK", auth.PublicKeyOk)},
     auth.HOST_BOUND: {60: ("USERAUTH_PK_OK", auth.PublicKeyOk)},
@@ -54,6 +61,13 @@ _METHODS: dict[str, dict[int, tuple[str, type[Message]]]] = {
     "keyboard-interactive": {
         60: ("USERAUTH_INFO_REQUEST", auth.InfoRequest),
         61: ("USERAUTH_INFO_RESPONSE", auth.InfoResponse),
+    },
+    "gssapi-with-mic": {
+        60: ("USERAUTH_GSSAPI_RESPONSE", auth.MechanismChosen),
+        61: ("USERAUTH_GSSAPI_TOKEN", auth.SecurityToken),
+        64: ("USERAUTH_GSSAPI_ERROR", auth.SecurityError),
+        65: ("USERAUTH_GSSAPI_ERRTOK", auth.SecurityErrorToken),
+        66: ("USERAUTH_GSSAPI_MIC", auth.SecurityMIC),
     },
 }
 
@@ -116,8 +130,9 @@ class Decoder:
             return str(number), None
 
     def _kex_message(self, number: int) -> tuple[str, type[Message] | None]:
-        if "group-exchange" in self.kex:
-            return _GEX.get(number, (f"KEX_{number}", None))
+        special = _GSS if self.kex.startswith("gss-") else _GEX
+        if special is _GSS or "group-exchange" in self.kex:
+            return special.get(number, (f"KEX_{number}", None))
         family = "KEXDH" if self.kex.startswith("diffie") else "KEX_ECDH"
         family = "KEX_HYBRID" if self.kex.startswith("mlkem") else family
         kinds: dict[int, tuple[str, type[Message]]] = {
@@ -204,6 +219,8 @@ _FIELDS: dict[str, Callable[[bytes], dict[str, Any]]] = {
     auth.HOST_BOUND: _host_bound,
     "password": _password,
     "keyboard-interactive": lambda data: show(auth.InteractiveRequest.decode(data)),
+    "gssapi-with-mic": lambda data: {"mechanisms": auth.MechanismsRequest.decode(data).count},
+    "gssapi-keyex": lambda data: show(auth.KeyexRequest.decode(data)),
 }
 
 

@@ -24,6 +24,7 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.cli.trace.decode1 import SSH1Decoder as Decoder1
+    from nacre.keys import PublicKey
 
 PHASES = {
     1: "version negotiation",
@@ -157,12 +158,14 @@ class Tracer:
         key = event.host_key
         self._record(
             "keys",
-            host_key=key.type,
-            bits=key.bits,
-            fingerprint=key.fingerprint(),
+            **({} if key is None else _about(key)),
             session_id=event.session_id.hex(),
             first=event.first,
         )
+
+
+def _about(key: PublicKey) -> dict[str, object]:
+    return {"host_key": key.type, "bits": key.bits, "fingerprint": key.fingerprint()}
 
 
 def _shown(names: Sequence[str]) -> list[str]:

@@ -3,101 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
-from functools import lru_cache, wraps
-from itertools import islice
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nacre.cli.help.grouped import GroupedGroup
-from nacre.errors import AccountError, KeyFormatError, NacreError, UserStoreError
+from nacre.cli.manage.options import (
+    CONTEXT,
+    json_option,
+    note,
+    reported,
+    state_option,
+    store_option,
+)
+from nacre.cli.user.columns import LISTED_USERS, columns_option, list_rows
+from nacre.cli.user.factors import totp
+from nacre.cli.user.listing import SHOWN, show, shown_expiry, shown_time
+from nacre.cli.user.settings import (
+    check_root,
+    expiry_option,
+    inherit,
+    open_store,
+    placed,
+    said,
+    settings,
+)
+from nacre.cli.user.usage import usage
+from nacre.errors import AccountError, KeyFormatError, UserStoreError
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.cli.user.newcomers import Newcomer
-    from nacre.daemon.accounts.store import StoredKey, User, UserStore
+    from nacre.daemon.accounts.accounts import Account
+    from nacre.daemon.store.store import UserStore
+    from nacre.daemon.store.values import Group, StoredKey, StoredUser
     from nacre.keys import PublicKey
 
-_AUTH = click.Choice(["any", "password", "publickey", "password-publickey"])
-_SERVICE = click.Choice(["all", "shell", "sftp"])
 _LIST_FLAGS = ("password", "disabled", "unsafe_root", "read_only")
-_BLOCK = 1000
-"""Rows that are printed at a time."""
 
-_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
-
-_state = click.option(
-    "--state",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="The state directory; by default that of `nacre serve`.",
-)
 _password_stdin = click.option(
     "--password-stdin", is_flag=True, help="Read the password from a line of standard input."
 )
-_home = click.option(
-    "--home",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="The home directory. By default that of the account that sessions run as.",
-)
-_root = click.option(
-    "--root",
-    metavar="DIR|URL",
-    help="The root of sftp and scp, which they can't leave. By default the home directory of a "
-    "user with --service sftp, and the whole system for one with a shell. A URL "
-    "such as s3://bucket/prefix or memory://files is served by fsspec.",
-)
-_unsafe_root = click.option(
-    "--unsafe-root/--safe-root",
-    default=None,
-    help="Accept a root that gives away more. A root of a user with --service sftp gives away more "
-    "than files if it holds the account's home directory or shares files with the state directory.",
-)
-_read_only = click.option(
-    "--read-only/--read-write", default=None, help="Whether sftp and scp may change files."
-)
-_run_as = click.option(
-    "--run-as",
-    metavar="ACCOUNT",
-    help="The account of sessions, if root runs the server.",
+_groups = click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="GROUP",
+    help="A group, whose settings hold where the user has none; may be repeated. The first one "
+    "that has a setting decides.",
 )
 
 
-def _reported(function: Callable[..., None]) -> Callable[..., None]:
-    """Turn an error of nacre into a message and exit status 1."""
-
-    @wraps(function)
-    def call(*args: Any, **options: Any) -> None:
-        try:
-            function(*args, **options)
-        except NacreError as error:
-            raise click.ClickException(str(error)) from None
-
-    return call
-
-
-@contextmanager
-def _store(state: Path | None, *, create: bool = False) -> Iterator[UserStore]:
-    from nacre.daemon.accounts.store import FILE, UserStore
-    from nacre.daemon.state import open_state
-
-    store = UserStore(open_state(state, create=create) / FILE, create=create)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-@click.group("user", cls=GroupedGroup, context_settings=_SETTINGS)
+@click.group("user", cls=GroupedGroup, context_settings=CONTEXT)
 def command() -> None:
     """Add, change and remove the server's users.
 
@@ -107,7 +71,8 @@ def command() -> None:
 
 @command.command("add")
 @click.argument("names", metavar="NAME...", nargs=-1)
-@_state
+@state_option
+@store_option
 @_password_stdin
 @click.option(
     "--from",
@@ -124,23 +89,16 @@ def command() -> None:
     help="A file of public keys; may be repeated. Its lines are those of authorized_keys; - is "
     "standard input.",
 )
-@click.option("--auth", type=_AUTH, default="any", show_default=True, help="What a login needs.")
-@click.option(
-    "--service", type=_SERVICE, default="all", show_default=True, help="What the user may use."
-)
-@_home
-@_root
-@_unsafe_root
-@_read_only
-@_run_as
-@_reported
+@_groups
+@settings
+@reported
 def _add(
     names: tuple[str, ...],
     state: Path | None,
     password_stdin: bool,
     source: str | None,
     key_files: tuple[str, ...],
-    run_as: str | None,
+    groups: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Add users: all of them, or none if one can't be added.
@@ -148,8 +106,9 @@ def _add(
     Without --key and --password-stdin passwords are asked for on the terminal. Standard input has a
     line for each NAME. In DIR and URL, %u is the name of the user.
     """
-    from nacre.cli.user.newcomers import Newcomer, hashes, read_newcomers
-    from nacre.daemon.accounts.store import User, check_name
+    from nacre.cli.user.newcomers import Newcomer, check_fit, hashes, read_newcomers
+    from nacre.daemon.store.store import effective
+    from nacre.daemon.store.values import StoredUser, check_name
 
     if bool(names) == (source is not None):
         raise click.UsageError("give NAME, or --from FILE")
@@ -161,111 +120,285 @@ def _add(
     for name in names:
         check_name(name)
     given = {name: Newcomer() for name in names} if source is None else read_newcomers(source)
-    with _store(state, create=True) as store:
-        account = _account(", ".join(names) or "the users", run_as, store)
-        settings = {
-            name: _placed(name, {**options, "unsafe_root": bool(options["unsafe_root"])})
-            for name in given
-        }
-        users = [User(name=name, run_as=account, **values) for name, values in settings.items()]
+    said_of_all = said(options)
+    with open_store(state, create=True) as store:
+        inherited = [store.groups.find(group) for group in groups]
+        if "run_as" not in said_of_all and not any(group.run_as for group in inherited):
+            account = _account(", ".join(names) or "the users", store)
+            said_of_all |= {} if account is None else {"run_as": account}
+        users = [
+            StoredUser(name=name, groups=groups, **placed(said_of_all, name)) for name in given
+        ]
+        auth = effective(StoredUser(name="user", groups=groups, **said_of_all), inherited).auth
         for user in users:
-            _check_root(user, store)
-        for name, newcomer in given.items():
+            check_root(user, inherited, store)
+        for user, (name, newcomer) in zip(users, given.items(), strict=True):
             newcomer.keys += keys
-            if source is None and (password_stdin or not (keys or options["auth"] == "publickey")):
+            if source is None and (password_stdin or not (keys or auth == "publickey")):
                 newcomer.password = _password(name, password_stdin)
+            check_fit(effective(user, inherited), newcomer.password)
         hashed = hashes([newcomer.password for newcomer in given.values()])
         store.add_all(
             (replace(user, password=password), newcomer.keys)
             for user, password, newcomer in zip(users, hashed, given.values(), strict=True)
         )
     for name, newcomer in given.items():
-        _note_what_is_missing(name, newcomer, options["auth"])
+        _note_what_is_missing(name, newcomer, auth)
 
 
 def _note_what_is_missing(name: str, user: Newcomer, auth: str) -> None:
     if "publickey" in auth and not user.keys:
-        _note(f"{name} can't log in without a key: add one with `nacre user key add {name} FILE`")
+        note(f"{name} can't log in without a key: add one with `nacre user key add {name} FILE`")
     if user.password is None and ("password" in auth or not (user.keys or auth == "publickey")):
-        _note(f"{name} can't log in without a password: set one with `nacre user passwd {name}`")
+        note(f"{name} can't log in without a password: set one with `nacre user passwd {name}`")
 
 
 @command.command("set")
 @click.argument("name")
-@_state
-@click.option("--auth", type=_AUTH, help="What a login needs.")
-@click.option("--service", type=_SERVICE, help="What the user may use.")
-@_home
-@_root
-@_unsafe_root
-@_read_only
-@_run_as
+@state_option
+@store_option
+@_groups
+@click.option("--no-groups", is_flag=True, help="Take the user out of all groups.")
+@settings
+@inherit
 @click.option(
     "--disable/--enable", "disabled", default=None, help="Whether to refuse the user's logins."
 )
-@_reported
+@reported
 def _set(
     name: str,
     state: Path | None,
+    groups: tuple[str, ...],
+    no_groups: bool,
+    inherit: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Change a user. Settings without an option stay the same."""
-    from nacre.daemon.accounts.accounts import find_account
-
-    given = {field: value for field, value in options.items() if value is not None}
+    """Change a user. Settings without an option stay the same, and so do the groups."""
+    if groups and no_groups:
+        raise click.UsageError("--group and --no-groups exclude each other: give one of them")
+    given = placed(said(options), name)
+    if groups or no_groups:
+        given["groups"] = groups
+    given = dict.fromkeys(inherit) | given
     if not given:
         raise click.UsageError("nothing to change: give an option")
-    if "run_as" in given:
-        find_account(given["run_as"])
-    given = _placed(name, given)
-    with _store(state) as store:
-        _check_root(replace(store.user(name), **given), store)
+    with open_store(state) as store:
+        user = replace(store.own(name), **given)
+        check_root(user, [store.groups.find(group) for group in user.groups], store)
         store.change(name, **given)
+
+
+@command.command("show")
+@click.argument("name")
+@state_option
+@store_option
+@json_option
+@reported
+def _show(name: str, state: Path | None, as_json: bool) -> None:
+    """Print the settings that hold for a user, and where each comes from."""
+    from nacre.daemon.store.values import SETTINGS
+
+    with open_store(state) as store:
+        found, own = store.user(name), store.own(name)
+        groups = [store.groups.find(group) for group in own.groups]
+        rows = []
+        for setting in SETTINGS:
+            sources = [(f"group {group.name}", getattr(group, setting)) for group in groups]
+            said = [("user", getattr(own, setting)), *sources]
+            origin = next((where for where, value in said if value is not None), "default")
+            value = getattr(found, setting)
+            rows.append((setting, SHOWN.get(setting, lambda one: one)(value), origin))
+    show(("setting", "value", "from"), rows, as_json)
 
 
 @command.command("passwd")
 @click.argument("name")
-@_state
+@state_option
+@store_option
 @_password_stdin
 @click.option("--delete", is_flag=True, help="Remove the password. Only keys are accepted then.")
-@_reported
-def _passwd(name: str, state: Path | None, password_stdin: bool, delete: bool) -> None:
+@click.option(
+    "--must-change", is_flag=True, help="Have the user choose another one at the next login."
+)
+@reported
+def _passwd(
+    name: str, state: Path | None, password_stdin: bool, delete: bool, must_change: bool
+) -> None:
     """Set a user's password."""
-    from nacre.cli.user.newcomers import hashes
+    from nacre.cli.user.newcomers import check_fit, hashes
 
-    if delete and password_stdin:
-        raise click.UsageError("--delete and --password-stdin exclude each other: give one of them")
-    with _store(state) as store:
-        store.user(name)
-        passwords = [None if delete else _password(name, password_stdin)]
-        (password,) = hashes(passwords)
-        store.change(name, password=password)
+    for option, given in (("--password-stdin", password_stdin), ("--must-change", must_change)):
+        if delete and given:
+            raise click.UsageError(f"--delete and {option} exclude each other: give one of them")
+    with open_store(state) as store:
+        user = store.user(name)
+        password = None if delete else _password(name, password_stdin)
+        check_fit(user, password, store.passwords.last(user))
+        (hashed,) = hashes([password])
+        store.passwords.set(name, hashed, must_change=must_change)
 
 
 @command.command("remove")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@_state
-@_reported
+@state_option
+@store_option
+@reported
 def _remove(names: tuple[str, ...], state: Path | None) -> None:
     """Remove users with their passwords and keys. Open sessions continue."""
-    with _store(state) as store:
+    with open_store(state) as store:
         for name in names:
             store.remove(name)
 
 
 @command.command("list")
-@_state
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_reported
-def _list(state: Path | None, as_json: bool) -> None:
-    """List the users."""
-    from nacre.daemon.accounts.store import LISTED
+@state_option
+@store_option
+@columns_option(LISTED_USERS)
+@json_option
+@reported
+def _list(state: Path | None, columns: tuple[str, ...] | None, as_json: bool) -> None:
+    """List the users.
 
-    with _store(state) as store:
-        _show(LISTED, store.listing(), as_json, created=_time, **dict.fromkeys(_LIST_FLAGS, bool))
+    The state tells whether a user is disabled or has expired, and with what a login is possible.
+    The directory is the root of sftp and scp, or else the home directory. What is the same for all
+    users is said on standard error. JSON has all columns.
+    """
+    shown: dict[str, Any] = {"created": shown_time, **SHOWN, **dict.fromkeys(_LIST_FLAGS, bool)}
+    if as_json:
+        shown["groups"] = _names
+    with open_store(state) as store:
+        list_rows(LISTED_USERS, store.listing, columns, shown, as_json=as_json)
 
 
-@command.group("key", context_settings=_SETTINGS)
+def _names(joined: str) -> list[str]:
+    return joined.split(",") if joined else []
+
+
+@command.command("export")
+@click.argument("names", metavar="[NAME...]", nargs=-1)
+@state_option
+@store_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["json", "csv"]),
+    default="json",
+    show_default=True,
+    help="The form. JSON has the groups too.",
+)
+@reported
+def _export(names: tuple[str, ...], state: Path | None, form: str) -> None:
+    """Print users, or all, as `nacre user import` reads them.
+
+    Hashes of passwords are among it: let nobody else read it.
+    """
+    from nacre.cli.user.exchange import write_csv, write_json
+
+    with open_store(state) as store:
+        for name in names:
+            store.user(name)  # an error names the one that is missing
+        (write_json if form == "json" else write_csv)(store, frozenset(names))
+
+
+@command.command("import")
+@click.argument("path", metavar="FILE|DIR")
+@state_option
+@store_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["json", "csv", "authorized_keys", "sftpgo"]),
+    help="The form; by default that of the name, .json or .csv. Authorized_keys is a file named as "
+    "the user, or a directory of them, such as /home. Sftpgo is a dump of its users.",
+)
+@click.option(
+    "--update",
+    is_flag=True,
+    help="Replace users and groups that exist. What the file does not have stays as it is.",
+)
+@click.option("--dry-run", is_flag=True, help="Tell what would be done, and do nothing.")
+@_groups
+@settings
+@reported
+def _import(
+    path: str,
+    state: Path | None,
+    form: str | None,
+    update: bool,
+    dry_run: bool,
+    groups: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Add users and groups of a file: all of them, or none if one can't be added.
+
+    Options hold where a user of the file says nothing. CSV has a line with the names of its
+    columns: name, password, password_hash, groups and keys (several with ; or a newline between
+    them), disabled, and settings such as root and expires.
+    """
+    from nacre.cli.user.exchange import read
+    from nacre.cli.user.newcomers import check_fit, hashes
+    from nacre.daemon.store.store import effective
+
+    found = read(path, form)
+    usual = {**said(options), **({"groups": groups} if groups else {})}
+    with open_store(state, create=True) as store:
+        known = {group.name: group for group in (*store.groups.all(), *found.groups)}
+        accounts: dict[str | None, Account] = {}
+        # Looked up once: it is asked of all users of the store.
+        account = cache(partial(_account, "the users", store))
+        users = [
+            _completed(user, usual, known, store, accounts, account) for user, _, _ in found.users
+        ]
+        for user, (_, _, password) in zip(users, found.users, strict=True):
+            inherited = [known[one] for one in user.groups if one in known]
+            check_fit(effective(user, inherited), password)
+        hashed = hashes([password for _, _, password in found.users])
+        done = store.put(
+            found.groups,
+            [
+                (user if new is None else replace(user, password=new), keys)
+                for user, (_, keys, _), new in zip(users, found.users, hashed, strict=True)
+            ],
+            update=update,
+            keep=not dry_run,
+        )
+    for remark in found.notes:
+        note(safe(remark, 200))
+    would = "would be " if dry_run else ""
+    click.echo(
+        f"{done.users} users and {done.groups} groups {would}added, "
+        f"{done.replaced_users} users and {done.replaced_groups} groups {would}replaced"
+    )
+
+
+def _completed(
+    user: StoredUser,
+    usual: dict[str, Any],
+    groups: dict[str, Group],
+    store: UserStore,
+    accounts: dict[str | None, Account],
+    usual_account: Callable[[], str | None],
+) -> StoredUser:
+    """Return a user of a file with the usual settings where the file says nothing, checked.
+
+    :param groups: the groups that there are, and those of the file.
+    :param accounts: gets the accounts that were looked up.
+    :param usual_account: returns the account of a user of whom nothing says one.
+    """
+    missing = {name: value for name, value in usual.items() if getattr(user, name) in (None, ())}
+    found = replace(user, **placed(missing, user.name)) if missing else user
+    inherited = [groups[name] for name in found.groups if name in groups]
+    if found.run_as is None and not any(group.run_as for group in inherited):
+        found = replace(found, run_as=usual_account())
+    check_root(found, inherited, store, accounts)
+    return found
+
+
+command.add_command(totp)
+command.add_command(usage)
+
+
+@command.group("key", context_settings=CONTEXT)
 def _key() -> None:
     """Add, list and remove a user's keys."""
 
@@ -273,15 +406,23 @@ def _key() -> None:
 @_key.command("add")
 @click.argument("name")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@_state
+@state_option
+@store_option
 @click.option(
     "--options",
     metavar="OPTIONS",
     help="What the keys may be used for, as in authorized_keys. For example "
     'restrict,command="...". A key that exists gets these options, or none.',
 )
-@_reported
-def _key_add(name: str, files: tuple[str, ...], state: Path | None, options: str | None) -> None:
+@expiry_option("Refuse the keys from this time on, as --expires of `nacre user set` has it.")
+@reported
+def _key_add(
+    name: str,
+    files: tuple[str, ...],
+    state: Path | None,
+    options: str | None,
+    expires: int | None,
+) -> None:
     """Add public keys from FILEs, or from standard input when FILE is -.
 
     The lines of a FILE are those of authorized_keys, and may have options of their own.
@@ -289,7 +430,9 @@ def _key_add(name: str, files: tuple[str, ...], state: Path | None, options: str
     keys = [key for file in files for key in _read_keys(file)]
     if options is not None:
         keys = _with_options(keys, options)
-    with _store(state) as store:
+    if expires:
+        keys = [_until(key, expires) for key in keys]
+    with open_store(state) as store:
         store.add_keys(name, keys)
     for key in keys:
         click.echo(f"added {key.key.type} {key.key.fingerprint()}")
@@ -297,29 +440,48 @@ def _key_add(name: str, files: tuple[str, ...], state: Path | None, options: str
 
 @_key.command("list")
 @click.argument("name")
-@_state
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_reported
+@state_option
+@store_option
+@json_option
+@reported
 def _key_list(name: str, state: Path | None, as_json: bool) -> None:
     """List a user's keys."""
-    with _store(state) as store:
-        rows = [
-            (one.key.fingerprint(), one.key.type, one.key.bits, one.added, one.options, one.comment)
-            for one in store.keys(name)
-        ]
-    _show(
-        ("fingerprint", "type", "bits", "added", "options", "comment"), rows, as_json, added=_time
+    with open_store(state) as store:
+        found = store.keys(name)
+    now, rows = time.time(), []
+    for one in found:
+        end = one.expires()
+        key, expired = one.key, end is not None and now > end
+        rows.append(
+            (
+                key.fingerprint(),
+                key.type,
+                key.bits,
+                one.added,
+                end,
+                expired,
+                one.options,
+                one.comment,
+            )
+        )
+    show(
+        ("fingerprint", "type", "bits", "added", "expires", "expired", "options", "comment"),
+        rows,
+        as_json,
+        added=shown_time,
+        expires=shown_expiry,
     )
 
 
 @_key.command("remove")
 @click.argument("name")
 @click.argument("keys", metavar="FINGERPRINT|FILE...", nargs=-1, required=True)
-@_state
-@_reported
+@state_option
+@store_option
+@reported
 def _key_remove(name: str, keys: tuple[str, ...], state: Path | None) -> None:
     """Remove keys, named by their SHA256 fingerprints or by their files."""
-    with _store(state) as store:
+    with open_store(state) as store:
         for key in keys:
             for one in _named_keys(name, key, store):
                 store.remove_key(name, one)
@@ -337,6 +499,13 @@ def _with_options(keys: list[StoredKey], options: str) -> list[StoredKey]:
     if any(key.options for key in keys):
         raise UserStoreError("the file has options of its own: remove them, or leave --options out")
     return [replace(key, options=options) for key in keys]
+
+
+def _until(key: StoredKey, expires: int) -> StoredKey:
+    """Return a key that is refused from a time on, or from an earlier one that it has already."""
+    end = time.strftime("%Y%m%d%H%M%SZ", time.gmtime(expires))
+    option = f'expiry-time="{end}"'
+    return replace(key, options=f"{key.options},{option}" if key.options else option)
 
 
 def _named_keys(name: str, key: str, store: UserStore) -> list[PublicKey]:
@@ -369,20 +538,18 @@ def _read_keys(file: str) -> list[StoredKey]:
     return [stored(entry) for entry in found]
 
 
-def _account(names: str, run_as: str | None, store: UserStore) -> str | None:
-    """Return the account for the sessions of new users.
+def _account(names: str, store: UserStore) -> str | None:
+    """Return the account for the sessions of new users, of which nothing says one.
 
-    That is the named one, or with root that of all other users; None if root is not involved.
+    With root that is the one of all other users; None if root is not involved.
     """
     from nacre.daemon.accounts.accounts import find_account
 
-    if run_as is not None:
-        return find_account(run_as).name
     if os.geteuid() != 0:
         return None
     named = store.accounts()
     if len(named) == 1 and (only := named.pop()) is not None and find_account(only).uid != 0:
-        _note(f"sessions of {names} run as {only}, like those of the other users")
+        note(f"sessions of {names} run as {only}, like those of the other users")
         return only
     raise AccountError(
         f"a server that root runs needs an account for the sessions of {names}: give "
@@ -405,33 +572,6 @@ def _password(name: str, from_stdin: bool) -> bytes:
     return checked(password)
 
 
-def _placed(name: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Return settings of a user with paths for the store, in which ``%u`` is the name."""
-    from nacre.config.syntax.tokens import expand
-
-    home, root = values.get("home"), values.get("root")
-    changed = {
-        "home": None if home is None else _absolute(Path(expand(str(home), {"u": name}))),
-        "root": None if root is None else _checked(expand(root, {"u": name})),
-        "read_only": bool(values.get("read_only")),
-    }
-    return values | {field: changed[field] for field in changed.keys() & values.keys()}
-
-
-def _check_root(user: User, store: UserStore) -> None:
-    """Refuse a root that would give away more than files.
-
-    :raises UserStoreError: it would; the message says why and what to do.
-    """
-    from nacre.daemon.accounts.accounts import find_account, own_account
-    from nacre.daemon.accounts.roots import refusal
-
-    account = own_account() if user.run_as is None else find_account(user.run_as)
-    reason = refusal(user, account, store.directory)
-    if reason is not None:
-        raise UserStoreError(reason)
-
-
 def _typed(name: str) -> str:
     """Return a password that was typed twice."""
     from nacre.cli.common.prompts import prompt
@@ -446,106 +586,4 @@ def _typed(name: str) -> str:
             raise click.Abort
         if first == again:
             return first
-        _note("Error: The two entered values do not match.")
-
-
-def _absolute(home: Path | None) -> str | None:
-    if home is None:
-        return None
-    if not home.is_dir():
-        _note(f"the directory {home} does not exist yet")
-    return str(home.absolute())
-
-
-def _checked(root: str | None) -> str | None:
-    """Return a root for the store: a directory's absolute path, or a URL.
-
-    :raises UserStoreError: the URL can't be served.
-    """
-    if root is None:
-        return None
-    if "://" not in root:
-        return _absolute(Path(root))
-    from nacre.sftp.filesystems.fsspec import open_root
-
-    try:
-        open_root(root).close()
-    except OSError as error:
-        raise UserStoreError(f"can't serve {root}: {error}") from error
-    return root
-
-
-def _note(text: str) -> None:
-    click.echo(text, err=True)
-
-
-def _time(seconds: int) -> str:
-    days, rest = divmod(seconds, 86400)
-    return f"{_day(days)}T{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}Z"
-
-
-@lru_cache(1024)
-def _day(number: int) -> str:
-    return (date(1970, 1, 1) + timedelta(number)).isoformat()
-
-
-def _show(
-    names: Sequence[str],
-    rows: Iterable[Sequence[Any]],
-    as_json: bool,
-    **shown: Callable[[Any], Any],
-) -> None:
-    """Print rows as a table, or as JSON, as they come. Without rows the table has no lines.
-
-    Each column of a block is converted at once, because a server may have a million users.
-
-    :param names: the columns.
-    :param shown: for a column, what turns a value into the one to print.
-    """
-    rows = iter(rows)
-    widths = [0 if as_json else len(name) for name in names]
-    # The form of json.dumps(…, indent=2).
-    fields = ",\n".join(f'    "{name}": %s' for name in names)
-    form, end, before = f"\n  {{\n{fields}\n  }}", "[]", "["
-    head = [tuple(names)]
-    while block := list(islice(rows, _BLOCK)):
-        columns = [
-            list(map(shown[name], column)) if name in shown else column
-            for name, column in zip(names, zip(*block, strict=True), strict=True)
-        ]
-        if as_json:
-            texts = zip(*([_encoded(value) for value in column] for column in columns), strict=True)
-            click.echo(before + ",".join([form % text for text in texts]), nl=False)
-            before, end = ",", "\n]"
-            continue
-        cells = [_cells(column) for column in columns]
-        # A column gets wider with a later block, and never narrower.
-        widths = [
-            max(width, *map(len, column)) for width, column in zip(widths, cells, strict=True)
-        ]
-        line = "  ".join(f"%-{width}s" for width in widths)
-        lines = [*head, *zip(*cells, strict=True)]
-        click.echo("\n".join([(line % row).rstrip() for row in lines]))
-        head = []
-    if as_json:
-        click.echo(end)
-
-
-def _encoded(value: Any) -> str:
-    if isinstance(value, str):
-        return json.encoder.encode_basestring_ascii(value)
-    return str(value) if type(value) is int else json.dumps(value)
-
-
-def _cells(column: Iterable[Any]) -> list[str]:
-    texts = [value if value and type(value) is str else _word(value) for value in column]
-    together = "".join(texts)
-    return texts if safe(together, len(together)) == together else [safe(text) for text in texts]
-
-
-def _word(value: Any) -> str:
-    if value is None or value == "":
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
+        note("Error: The two entered values do not match.")

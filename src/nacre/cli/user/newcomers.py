@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 import click
 
 from nacre.crypto.password import hash_password
-from nacre.daemon.accounts.store import StoredKey, check_name
+from nacre.daemon.store.passwords import unfit
+from nacre.daemon.store.values import StoredKey, User, check_name
 from nacre.errors import UserStoreError
 from nacre.keys.authorized_keys import AuthorizedKey, parse
 from nacre.limits import DEFAULT_LIMITS
@@ -100,6 +101,17 @@ def checked(password: bytes) -> bytes:
             f"{DEFAULT_LIMITS.password}: give a shorter one"
         )
     return password
+
+
+def check_fit(user: User, password: bytes | None, known: Iterable[str] = ()) -> None:
+    """Check that the settings of a user permit a password, if there is one.
+
+    :param known: hashes of passwords that it may not be.
+    :raises UserStoreError: they do not.
+    """
+    reason = None if password is None else unfit(user, password, known)
+    if reason is not None:
+        raise UserStoreError(f"{user.name}: {reason}")
 
 
 def hashes(passwords: Sequence[bytes | None]) -> Iterable[str | None]:

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from nacre._version import __version__
-from nacre.cli.group import command
 from nacre.cli.help.options import COMMANDS
+from nacre.cli.subcommands import command
 
 PROGRAM = "from nacre.cli.main import main; main()"
 

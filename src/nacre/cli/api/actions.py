@@ -1,0 +1,229 @@
+"""The table of what the API has: a row for each action. OpenAPI's document is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from nacre.cli.api import people, running
+from nacre.cli.api.call import CheckedCall, Resources
+from nacre.cli.api.schema import Schema
+from nacre.cli.api.shapes import MOST_LISTED
+from nacre.daemon.audit.events import EVENTS, OUTCOMES
+
+Perform: TypeAlias = Callable[[Resources, CheckedCall], object]
+
+Work: TypeAlias = Literal["read", "change", "search", "follow", "document"]
+"""What an action is: ``change`` writes, and one after the other; a ``search`` may take long;
+``follow`` has an answer without an end; a ``document`` is the same for everybody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """Something that can be done.
+
+    :ivar name: its name in the log, and as ``operationId``.
+    :ivar path: with ``{name}`` for parameters, as OpenAPI has it.
+    :ivar scope: what the key must be for; None for everybody, without a key.
+    :ivar query: the parameters behind the path, with their schemas.
+    :ivar body: the name of the schema of the body; None for no body.
+    :ivar answer: that of the answer; None for an answer without a body.
+    :ivar perform: does it, in a thread; raises Problem or NacreError.
+    """
+
+    name: str
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    scope: str | None
+    work: Work
+    summary: str
+    perform: Perform
+    query: Mapping[str, Schema] = field(default_factory=dict)
+    body: str | None = None
+    answer: str | None = None
+
+    @property
+    def status(self) -> int:
+        """The status of an answer that is no problem."""
+        if self.answer is None and self.work == "change":
+            return 204
+        return 201 if self.method == "POST" and self.name.endswith(".add") else 200
+
+
+_LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": 100}
+_PAGE: dict[str, Schema] = {
+    "limit": _LIMIT,
+    "after": {"type": "string", "maxLength": 128, "default": ""},
+}
+_WORDS: Schema = {"type": "array", "items": {"type": "string", "maxLength": 64}, "maxItems": 100}
+_TEXT: Schema = {"type": "string", "maxLength": 1024}
+
+
+def _by_other_means(_resources: Resources, _call: CheckedCall) -> object:
+    raise AssertionError("this action is no call")
+
+
+def _rows(
+    path: str, scope: str, *rows: tuple[str, str, str, str, Perform, str | None, str | None]
+) -> list[Action]:
+    """Return the rows of a resource: name, method, rest of the path, summary, what does it, body
+    and answer. What is no GET changes something."""
+    found = []
+    for name, method, rest, summary, perform, body, answer in rows:
+        reads = method == "GET"
+        listed = reads and answer is not None and answer in _PAGED
+        found.append(
+            Action(
+                name=name,
+                method=method,  # type: ignore[arg-type]
+                path=f"/v1/{path}{rest}",
+                scope=f"{scope}:{'read' if reads else 'write'}",
+                work="read" if reads else "change",
+                summary=summary,
+                perform=perform,
+                query=_PAGE if listed else {},
+                body=body,
+                answer=answer,
+            )
+        )
+    return found
+
+
+_PAGED = frozenset({"Users", "Groups", "Members", "Bans"})
+
+_USER, _KEYS, _GROUP = "/{name}", "/{name}/keys", "/{name}"
+
+ACTIONS: tuple[Action, ...] = (
+    Action(
+        name="health",
+        method="GET",
+        path="/v1/health",
+        scope=None,
+        work="read",
+        summary="Tell whether the server answers",
+        perform=running.health,
+        answer="Health",
+    ),
+    Action(
+        name="openapi",
+        method="GET",
+        path="/openapi.json",
+        scope=None,
+        work="document",
+        summary="Return this document",
+        perform=_by_other_means,
+    ),
+    *_rows(
+        "users",
+        "users",
+        ("users.list", "GET", "", "List users", people.list_users, None, "Users"),
+        ("users.add", "POST", "", "Add a user", people.add_user, "NewUser", "User"),
+        ("users.show", "GET", _USER, "Show a user", people.show_user, None, "User"),
+        ("users.change", "PATCH", _USER, "Change a user", people.change_user, "UserChange", "User"),
+        ("users.remove", "DELETE", _USER, "Remove a user", people.remove_user, None, None),
+        (
+            *("users.password.set", "PUT", f"{_USER}/password", "Set a user's password"),
+            *(people.set_password, "NewPassword", None),
+        ),
+        (
+            *("users.password.remove", "DELETE", f"{_USER}/password", "Remove a user's password"),
+            *(people.remove_password, None, None),
+        ),
+        ("keys.list", "GET", _KEYS, "List a user's keys", people.list_keys, None, "Keys"),
+        ("keys.add", "POST", _KEYS, "Add a key to a user", people.add_key, "NewKey", "Keys"),
+        (
+            *("keys.remove", "DELETE", f"{_KEYS}/{{fingerprint}}", "Remove a key of a user"),
+            *(people.remove_key, None, None),
+        ),
+    ),
+    *_rows(
+        "groups",
+        "groups",
+        ("groups.list", "GET", "", "List groups", people.list_groups, None, "Groups"),
+        ("groups.add", "POST", "", "Add a group", people.add_group, "NewGroup", "Group"),
+        ("groups.show", "GET", _GROUP, "Show a group", people.show_group, None, "Group"),
+        (
+            *("groups.change", "PATCH", _GROUP, "Change a group"),
+            *(people.change_group, "GroupChange", "Group"),
+        ),
+        ("groups.remove", "DELETE", _GROUP, "Remove a group", people.remove_group, None, None),
+        (
+            *("groups.users", "GET", f"{_GROUP}/users", "List the users of a group"),
+            *(people.list_members, None, "Members"),
+        ),
+    ),
+    *_rows(
+        "bans",
+        "bans",
+        ("bans.list", "GET", "", "List banned networks", running.list_bans, None, "Bans"),
+        ("bans.add", "POST", "", "Ban a network, or allow it", running.add_ban, "NewBan", "Ban"),
+        ("bans.remove", "DELETE", "/{network}", "Remove a ban", running.remove_ban, None, None),
+    ),
+    Action(
+        name="connections.list",
+        method="GET",
+        path="/v1/connections",
+        scope="connections:read",
+        work="read",
+        summary="List the connections",
+        perform=running.list_connections,
+        query={"everyone": {"type": "boolean", "default": False}},
+        answer="Connections",
+    ),
+    Action(
+        name="connections.end",
+        method="POST",
+        path="/v1/connections/end",
+        scope="connections:write",
+        work="change",
+        summary="End connections, by their numbers or by their user",
+        perform=running.end_connections,
+        body="EndConnections",
+        answer="Ended",
+    ),
+    Action(
+        name="connection.end",
+        method="DELETE",
+        path="/v1/connections/{id}",
+        scope="connections:write",
+        work="change",
+        summary="End a connection",
+        perform=running.end_connection,
+        query={"reason": {"type": "string", "maxLength": 512}},
+    ),
+    Action(
+        name="audit.search",
+        method="GET",
+        path="/v1/audit",
+        scope="audit:read",
+        work="search",
+        summary="Search the audit",
+        perform=running.search_audit,
+        query={
+            "user": _TEXT,
+            "event": {"type": "string", "enum": sorted(EVENTS)},
+            "outcome": {"type": "string", "enum": list(OUTCOMES)},
+            "path": _TEXT,
+            "peer": _TEXT,
+            "since": _TEXT,
+            "until": _TEXT,
+            "after": {"type": "integer", "minimum": 0, "maximum": (1 << 53) - 1},
+            "limit": _LIMIT,
+        },
+        answer="Events",
+    ),
+    Action(
+        name="log.follow",
+        method="GET",
+        path="/v1/log",
+        scope="log:read",
+        work="follow",
+        summary="Follow the log, as server-sent events",
+        perform=_by_other_means,
+        query={"user": _WORDS, "event": _WORDS},
+    ),
+)
+"""All actions. A path that is fixed stands before one with a parameter in its place."""
+
+BY_NAME: Mapping[str, Action] = {action.name: action for action in ACTIONS}

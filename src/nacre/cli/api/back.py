@@ -1,0 +1,318 @@
+"""The process that checks keys and does what is asked for. It has the server's account.
+
+It reads no byte of a stranger: what comes over the link is decoded member by member, bounded, and
+checked again here, as the process at the other end may have been taken over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, redirect_stderr
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import TypeVar
+
+from nacre.cli.api.actions import Action, Work
+from nacre.cli.api.call import CheckedCall, Problem, Resources
+from nacre.cli.api.judge import KeyJudge, ScopeRefused, call_of
+from nacre.cli.api.log_stream import follow
+from nacre.cli.api.openapi import JSON, PROBLEM, STREAM
+from nacre.cli.api.pipe import (
+    LONGEST_ANSWER,
+    LONGEST_ASKED,
+    AnswerEnd,
+    AnswerPart,
+    APIAnswer,
+    APICall,
+    CallDropped,
+    line_of,
+    value_of,
+)
+from nacre.daemon.audit.events import AuditEvent, written
+from nacre.daemon.audit.table import now
+from nacre.daemon.control.caller import ControlCaller
+from nacre.daemon.control.requests import Tell
+from nacre.daemon.sandbox import capabilities
+from nacre.daemon.sandbox.rules import FILES
+from nacre.daemon.sandbox.sandbox import Sandbox
+from nacre.errors import NacreError
+from nacre.wire.text import safe
+
+T = TypeVar("T")
+
+MOST_CALLS = 64
+"""Calls at once, with those that follow the log."""
+
+MOST_FOLLOWING = 4
+"""Of these, the ones that follow the log; the control socket has room for others then."""
+
+PATIENCE = 30.0
+"""Seconds that a call has. What a thread does goes on."""
+
+LOOK_AGAIN = 15.0
+"""Seconds after which the key of a call that follows the log is looked up again; a quiet log has a
+comment as often."""
+
+_MOST_TOLD = 512
+"""Characters of a target or a reason in the log."""
+
+_THREADS: Mapping[Work, int] = {"read": 3, "change": 1, "search": 1}
+_JUDGING, _NOTING = 1, 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """An answer before it is sent."""
+
+    status: int
+    kind: str
+    headers: tuple[str, ...]
+    body: str
+    reason: str = ""
+
+
+class Back:
+    """Answers calls.
+
+    :param state: the state directory.
+    :param audited: whether each call is an event of the audit.
+    :param trusted: whether its clients need no keys.
+    """
+
+    def __init__(self, state: Path, *, audited: bool, trusted: bool = False) -> None:
+        """Open the store.
+
+        :raises StateError: it can't be opened.
+        """
+        self._resources = Resources(state)
+        self._judge = KeyJudge(self._resources, trusted=trusted)
+        self._audited = audited
+        self._pools = {work: _pool(count, work) for work, count in _THREADS.items()}
+        self._judging, self._noting = _pool(_JUDGING, "judge"), _pool(_NOTING, "note")
+        self._calls: dict[int, asyncio.Task[None]] = {}
+        self._following: set[int] = set()
+
+    async def run(self, sock: socket.socket, alive: int) -> None:
+        """Answer until a process at the other end of one of these is gone.
+
+        :param sock: the link to the process that asks.
+        :param alive: a descriptor that ends with the process that has started this one.
+        """
+        loop = asyncio.get_running_loop()
+        over = asyncio.Event()
+        loop.add_reader(alive, over.set)
+        reader, self._writer = await asyncio.open_connection(sock=sock, limit=LONGEST_ASKED)
+        reading = asyncio.create_task(self._read(reader))
+        ending = asyncio.create_task(over.wait())
+        try:
+            await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                reading.result()
+        finally:
+            loop.remove_reader(alive)
+            tasks = [reading, ending, *self._calls.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._writer.transport.abort()
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        while line := await reader.readline():
+            value = value_of(line)
+            if isinstance(value, APICall):
+                await self._begin(value)
+            elif isinstance(value, CallDropped) and value.number in self._following:
+                # Other calls go on to their ends, and are logged.
+                self._calls[value.number].cancel()
+
+    async def _begin(self, asked: APICall) -> None:
+        if asked.number in self._calls or len(self._calls) >= MOST_CALLS:
+            problem = Problem(503, "the API has too many calls: try again in some seconds")
+            await self._send(_answered(asked.number, _failed(problem)))
+            return
+        task = asyncio.create_task(self._serve(asked))
+        self._calls[asked.number] = task
+        task.add_done_callback(lambda _: self._calls.pop(asked.number, None))
+
+    async def _send(self, value: object) -> None:
+        self._writer.write(line_of(value))
+        await self._writer.drain()
+
+    async def _serve(self, asked: APICall) -> None:
+        action: Action | None = None
+        key, call = "", CheckedCall()
+        try:
+            judged, key = await self._in(self._judging, lambda: self._judge.judge(asked))
+            action, call = judged, call_of(asked, judged)
+            if judged.work == "follow":
+                await self._note(asked, judged, key, call, 200, "")
+                await self._follow(asked, call)
+                return
+            done = await self._perform(judged, call)
+        except Problem as problem:
+            key = problem.key if isinstance(problem, ScopeRefused) else key
+            done = _failed(problem)
+        except NacreError as error:  # of the store, say
+            done = _failed(Problem(500, str(error)))
+        try:
+            if done.status != 429 and (action is None or action.scope is not None):
+                await self._note(asked, action, key, call, done.status, done.reason)
+        except Problem as problem:
+            done = _failed(problem)
+        await self._send(_answered(asked.number, done))
+
+    async def _perform(self, action: Action, call: CheckedCall) -> _Done:
+        """Do what is asked for.
+
+        :raises Problem: it fails.
+        """
+        try:
+            found = await self._in(self._pools[action.work], lambda: self._work(action, call))
+        except NacreError as error:
+            raise Problem(422, str(error)) from None
+        body = "" if found is None else json.dumps(found)
+        if len(body) > LONGEST_ANSWER:
+            raise Problem(422, "the answer is too long: ask for fewer with limit")
+        return _Done(action.status, JSON if body else "", (), body)
+
+    def _work(self, action: Action, call: CheckedCall) -> object:
+        if action.work != "change":
+            return action.perform(self._resources, call)
+        # What the programs remark on a terminal is not for the log; this thread alone changes.
+        with redirect_stderr(StringIO()):
+            return action.perform(self._resources, call)
+
+    async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        """Return what a function returns that runs in a thread of a pool.
+
+        :raises Problem: it takes too long, or fails in a way that it should not.
+        """
+        future = asyncio.get_running_loop().run_in_executor(pool, work)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await asyncio.shield(future)
+        except TimeoutError:
+            future.cancel()
+            raise Problem(504, "this takes too long; it may be done nevertheless") from None
+        except (Problem, NacreError):
+            raise
+        except Exception as error:
+            text = safe(f"{type(error).__name__}: {error}")
+            print(f"nacre api: an action has failed: {text}", file=sys.__stderr__, flush=True)
+            raise Problem(500, "the server has failed; its log says more") from None
+
+    async def _note(
+        self,
+        asked: APICall,
+        action: Action | None,
+        key: str,
+        call: CheckedCall,
+        status: int,
+        reason: str,
+    ) -> None:
+        """Log a call, and keep it as an event.
+
+        :raises Problem: that can't be done.
+        """
+        name = safe(asked.action, 64) if action is None else action.name
+        told = Tell(
+            key=key,
+            action=name,
+            target=safe(_target(call), _MOST_TOLD),
+            status=status,
+            peer=safe(asked.peer, 64),
+            reason=safe(reason, _MOST_TOLD),
+        )
+        try:
+            await self._in(self._noting, lambda: self._tell(told))
+        except (NacreError, Problem):
+            # A server that stops, or has no room, is no reason to keep from its operator what is.
+            if action is not None and action.work == "change" and status < 400:
+                raise Problem(
+                    500, "this was done, and could not be logged: see the server's log"
+                ) from None
+
+    def _tell(self, told: Tell) -> None:
+        with ControlCaller(self._resources.state) as caller:
+            list(caller.ask("tell", told))
+        if not self._audited:
+            return
+        fields = {"key": told.key, "action": told.action, "target": told.target}
+        kept = {**fields, "status": told.status, "reason": told.reason}
+        outcome = "success" if told.status < 400 else _OUTCOMES.get(told.status, "failure")
+        said = written({name: one for name, one in kept.items() if one != ""})
+        event = AuditEvent("", "", told.peer, "api", outcome, said)
+        self._resources.audit().add([(now(), event)])
+
+    async def _follow(self, asked: APICall, call: CheckedCall) -> None:
+        """Send the log until the client goes, or its key counts no more."""
+        number = asked.number
+        if len(self._following) >= MOST_FOLLOWING:
+            problem = Problem(503, f"{MOST_FOLLOWING} calls follow the log already")
+            await self._send(_answered(number, _failed(problem)))
+            return
+        self._following.add(number)
+        clock = asyncio.get_running_loop().time
+        try:
+            looked = 0.0
+            async with aclosing(follow(self._resources.state, call)) as texts:
+                async for text in texts:
+                    if not looked:
+                        await self._send(_answered(number, _Done(200, STREAM, (), "")))
+                        looked = clock()
+                    elif clock() - looked >= LOOK_AGAIN:
+                        looked = clock()
+                        if not await self._in(self._judging, lambda: self._judge.holds(asked)):
+                            break
+                    await self._send(AnswerPart(number=number, text=text))
+            await self._send(AnswerEnd(number=number))
+        except Problem as problem:
+            await self._send(_answered(number, _failed(problem)))
+        finally:
+            self._following.discard(number)
+
+
+_OUTCOMES = {401: "refused", 403: "refused"}
+
+
+def _pool(count: int, name: str) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, name)
+
+
+def _target(call: CheckedCall) -> str:
+    """Return whom or what a call is about, for the log; no secret is among it."""
+    path = "/".join(call.path.values())
+    named = (call.body.get(name) for name in ("name", "user", "network"))
+    return path or next((str(one) for one in named if one is not None), "")
+
+
+def _failed(problem: Problem) -> _Done:
+    headers = tuple(word for pair in problem.headers.items() for word in pair)
+    body = json.dumps(problem.members())
+    return _Done(int(problem.status), PROBLEM, headers, body, problem.detail)
+
+
+def _answered(number: int, done: _Done) -> APIAnswer:
+    return APIAnswer(
+        number=number, status=done.status, kind=done.kind, headers=done.headers, body=done.body
+    )
+
+
+def main(state: Path, sock: socket.socket, alive: int, *, audited: bool, trusted: bool) -> None:
+    """Answer calls until the other processes are gone."""
+    if os.geteuid() == 0:
+        capabilities.keep(())
+    # It needs files and the control socket: no program, and no host of a network.
+    Sandbox(FILES).enter()
+    asyncio.run(_run(Back(state, audited=audited, trusted=trusted), sock, alive))
+
+
+async def _run(back: Back, sock: socket.socket, alive: int) -> None:
+    await back.run(sock, alive)

@@ -1,0 +1,83 @@
+"""A call of the API, what it works with, and how it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from nacre.daemon.store.store import FILE, UserStore
+
+if TYPE_CHECKING:
+    from nacre.daemon.audit.table import AuditTable
+
+
+class Problem(Exception):
+    """A call is refused, or has failed; see RFC 9457.
+
+    :param detail: what is wrong, and what to do, for who has called.
+    """
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = HTTPStatus(status)
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+    def members(self) -> dict[str, Any]:
+        """Return the object that the answer has."""
+        return {
+            "type": "about:blank",
+            "title": self.status.phrase,
+            "status": int(self.status),
+            "detail": self.detail,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedCall:
+    """What is asked for, checked against the schemas of the action.
+
+    :ivar path: the parts of the path that are parameters.
+    :ivar query: the parameters behind the path.
+    :ivar body: the body; empty where the action has none.
+    """
+
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, Any] = field(default_factory=dict)
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Resources:
+    """What calls work with. Several threads may use it.
+
+    :param state: the state directory of the server.
+    :ivar store: the users, groups and bans.
+    """
+
+    def __init__(self, state: Path) -> None:
+        """Open the store.
+
+        :raises StateError: it can't be opened.
+        """
+        self.state = state
+        # Once: to close a file gives up all locks that this process has on it (fcntl(2)).
+        self.store = UserStore(state / FILE)
+        self._audit: AuditTable | None = None
+        self._opening = Lock()
+
+    def audit(self) -> AuditTable:
+        """Return the table of events.
+
+        :raises StateError: there is none, or it can't be opened.
+        """
+        from nacre.daemon.audit.table import FILE as AUDIT
+        from nacre.daemon.audit.table import AuditTable
+
+        with self._opening:
+            if self._audit is None:
+                self._audit = AuditTable(self.state / AUDIT, create=False)
+            return self._audit

@@ -1,0 +1,363 @@
+"""The process with the HTTP of strangers: it has no rights, and can do nothing but ask.
+
+It reads requests up to their bounds, passes them on with the key that was shown, and writes what
+comes back. Which key is right, and what it is for, the other process says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pkgutil
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import count
+from typing import Any, cast
+
+import anyio
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nacre.cli.api.actions import ACTIONS, Action
+from nacre.cli.api.call import Problem
+from nacre.cli.api.http import PATIENCE, config_of, protocols
+from nacre.cli.api.openapi import JSON, PROBLEM, document
+from nacre.cli.api.pipe import (
+    LONGEST_ANSWERED,
+    LONGEST_BODY,
+    AnswerEnd,
+    AnswerPart,
+    APIAnswer,
+    APICall,
+    CallDropped,
+    line_of,
+    paired,
+    value_of,
+)
+from nacre.daemon.control.place import peer_of
+from nacre.daemon.processes.limits import allow_descriptors
+from nacre.daemon.separate.gate import confine
+
+_MOST_UNSENT = 1000
+"""Parts of an answer that wait for a client which is slow: with more it is dropped."""
+
+_LONGEST_KEY = 256
+_MOST_PARAMETERS = 200
+
+_ANSWER_WITHIN = 90.0
+"""Seconds that the other process has: longer than each of its own bounds together."""
+
+_STREAM = "/stream"
+"""A path that is there while code is loaded."""
+
+_ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+class Asking:
+    """Calls of the other process.
+
+    :param reader: reads the link, ``writer`` writes it.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._numbers = count(1)
+        self._waiting: dict[int, asyncio.Queue[object]] = {}
+
+    async def run(self) -> None:
+        """Read answers until the other process is gone."""
+        while line := await self._reader.readline():
+            value = value_of(line)
+            queue = self._waiting.get(value.number)
+            if queue is None:
+                continue
+            if queue.qsize() >= _MOST_UNSENT:
+                self.drop(value.number)
+                value = AnswerEnd(number=value.number)
+            queue.put_nowait(value)
+
+    async def ask(self, **members: Any) -> tuple[APIAnswer, asyncio.Queue[object]]:
+        """Return an answer, and where further parts of it come."""
+        number = next(self._numbers)
+        queue: asyncio.Queue[object] = asyncio.Queue()
+        self._waiting[number] = queue
+        try:
+            self._writer.write(line_of(APICall(number=number, **members)))
+            async with asyncio.timeout(_ANSWER_WITHIN):
+                await self._writer.drain()
+                answer = await queue.get()
+        except BaseException:
+            self.drop(number)
+            raise
+        assert isinstance(answer, APIAnswer)
+        return answer, queue
+
+    def drop(self, number: int) -> None:
+        """Want nothing more of an answer."""
+        if self._waiting.pop(number, None) is not None:
+            self._writer.write(line_of(CallDropped(number=number)))
+
+    def done(self, number: int) -> None:
+        """Wait for nothing more of an answer that is complete."""
+        self._waiting.pop(number, None)
+
+
+class Front:
+    """The application.
+
+    :ivar asking: the other process; None before there is one.
+    """
+
+    def __init__(self) -> None:
+        self.asking: Asking | None = None
+        self._document = json.dumps(document()).encode()
+        routes = [
+            Route(_route(action.path), self._endpoint(action), methods=[action.method])
+            for action in ACTIONS
+        ]
+        routes.append(Route(_STREAM, self._stream_once))
+        handlers: Any = {HTTPException: self._on_http, Exception: self._on_error}
+        self.app: ASGIApp = _Patient(Starlette(routes=routes, exception_handlers=handlers))
+
+    def _endpoint(self, action: Action) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                return await self._answer(action, request)
+            except Problem as problem:
+                return _response(problem)
+
+        return endpoint
+
+    async def _on_http(self, _request: Request, error: Exception) -> Response:
+        found = cast(HTTPException, error)
+        return _response(Problem(found.status_code, found.detail, found.headers))
+
+    async def _on_error(self, _request: Request, _error: Exception) -> Response:
+        return _response(Problem(500, "the API has failed"))
+
+    async def _stream_once(self, _request: Request) -> Response:
+        """Answer with a stream that ends at once; before there is anybody to ask."""
+        if self.asking is not None:
+            raise HTTPException(404)
+
+        async def parts() -> AsyncIterator[str]:
+            yield "."
+
+        return StreamingResponse(parts())
+
+    async def _answer(self, action: Action, request: Request) -> Response:
+        if action.work == "document":
+            return Response(self._document, media_type=JSON, headers=_ALWAYS)
+        if self.asking is None:
+            raise Problem(503, "the API is starting")
+        body = await _body(request)
+        query = request.query_params.multi_items()
+        if len(query) > _MOST_PARAMETERS:
+            raise Problem(400, "there are too many parameters")
+        host, port = request.client or ("", 0)
+        # A client of a Unix socket has an account, and no port.
+        peer = f"{host}:{port}" if port else host
+        try:
+            answer, parts = await self.asking.ask(
+                action=action.name,
+                token=_token(request),
+                peer=peer,
+                path=tuple(word for pair in request.path_params.items() for word in pair),
+                query=tuple(word for pair in query for word in pair),
+                body=body,
+            )
+        except TimeoutError:
+            raise Problem(504, "the API does not answer") from None
+        headers = {**_ALWAYS, **dict(paired(answer.headers))}
+        if answer.kind in ("", JSON, PROBLEM):
+            self.asking.done(answer.number)
+            kind = answer.kind or None
+            return Response(answer.body, answer.status, headers, media_type=kind)
+        stream = self._parts(answer.number, parts)
+        return StreamingResponse(stream, answer.status, headers, media_type=answer.kind)
+
+    async def _parts(self, number: int, parts: asyncio.Queue[object]) -> AsyncIterator[str]:
+        try:
+            while isinstance(part := await parts.get(), AnswerPart):
+                yield part.text
+        finally:
+            assert self.asking is not None
+            self.asking.drop(number)
+
+
+def _route(path: str) -> str:
+    """Return a path for starlette; a fingerprint and a network may have slashes."""
+    for name in ("fingerprint", "network"):
+        path = path.replace(f"{{{name}}}", f"{{{name}:path}}")
+    return path
+
+
+def _token(request: Request) -> str:
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip()[:_LONGEST_KEY] if kind.lower() == "bearer" else ""
+
+
+async def _body(request: Request) -> str | None:
+    """Return the body of a request.
+
+    :raises Problem: it is too long, too slow, or no text of UTF-8.
+    """
+    found = bytearray()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for part in request.stream():
+                found += part
+                if len(found) > LONGEST_BODY:
+                    close = {"Connection": "close"}
+                    raise Problem(413, f"a body has at most {LONGEST_BODY} bytes", close)
+    except TimeoutError:
+        raise Problem(408, "the body does not come", {"Connection": "close"}) from None
+    if not found:
+        return None
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        raise Problem(415, f"the body is to be {JSON}")
+    try:
+        return found.decode()
+    except UnicodeDecodeError:
+        raise Problem(400, "the body is no text of UTF-8") from None
+
+
+def _response(problem: Problem) -> Response:
+    headers = {**_ALWAYS, **problem.headers}
+    body = json.dumps(problem.members())
+    return Response(body, int(problem.status), headers, media_type=PROBLEM)
+
+
+class _Patient:
+    """Drops a connection whose client does not read, or has gone.
+
+    :param app: the application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_soon(message: Message) -> None:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await send(message)
+            except TimeoutError:
+                scope["state"]["drop"]()
+                raise ClientDisconnect from None
+
+        with suppress(ClientDisconnect, OSError):
+            await self._app(scope, receive, send_soon)
+
+
+_NOT_LOADED = ("pytest_plugin", "_trio")
+"""Modules of anyio that are for others."""
+
+
+async def _warm(factory: Callable[[], Any]) -> None:
+    """Serve some requests, so that all code is loaded while there are files.
+
+    anyio loads its modules when they are used first, so all of them are loaded here.
+    """
+    for module in pkgutil.walk_packages(anyio.__path__, "anyio."):
+        if not module.name.endswith(_NOT_LOADED):
+            import_module(module.name)
+    loop = asyncio.get_running_loop()
+    for path in ("/openapi.json", "/v1/health", "/nowhere", _STREAM):
+        ours, theirs = socket.socketpair()
+        await loop.connect_accepted_socket(factory, theirs)
+        reader, writer = await asyncio.open_connection(sock=ours)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        async with asyncio.timeout(PATIENCE):
+            answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 "), "the API does not answer"
+        writer.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontClients:
+    """Where the clients of this process come from.
+
+    :ivar sockets: the sockets that listen.
+    :ivar tls: what clients have TLS with; None for none.
+    :ivar owners: the accounts whose clients are served, of Unix sockets; None for any client.
+    :ivar passes: the clients of other accounts go over this, to the process that asks for keys.
+    :ivar passed: such clients come over this.
+    """
+
+    sockets: list[socket.socket]
+    tls: ssl.SSLContext | None = None
+    owners: frozenset[int] | None = None
+    passes: socket.socket | None = None
+    passed: socket.socket | None = None
+
+    def serves(self, sock: socket.socket) -> bool:
+        """Tell whether a client is for this process; pass it on if it is for the other one."""
+        if self.owners is None or peer_of(sock)[1] in self.owners:
+            return True
+        if self.passes is not None:
+            # Where nobody takes it, it is closed: the server says nothing to it.
+            with suppress(OSError):
+                socket.send_fds(self.passes, [b"."], [sock.fileno()], socket.MSG_DONTWAIT)
+        return False
+
+
+def _take_passed(passed: socket.socket, factory: Callable[[], Any]) -> None:
+    """Serve clients that another process has accepted."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[Any]] = set()
+
+    def on_readable() -> None:
+        data, descriptors, _, _ = socket.recv_fds(passed, 1, 1)
+        if not data:
+            loop.remove_reader(passed)  # there is no other process
+        for descriptor in descriptors:
+            sock = socket.socket(fileno=descriptor)
+            task = loop.create_task(loop.connect_accepted_socket(factory, sock))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    loop.add_reader(passed, on_readable)
+
+
+def main(
+    link: socket.socket, alive: int, listening: FrontClients, rights: tuple[int, int] | None
+) -> None:
+    """Serve until the other processes are gone."""
+    allow_descriptors()
+    asyncio.run(_run(link, alive, listening, rights))
+
+
+async def _run(
+    link: socket.socket, alive: int, listening: FrontClients, rights: tuple[int, int] | None
+) -> None:
+    loop = asyncio.get_running_loop()
+    front = Front()
+    config = config_of(front.app)
+    await _warm(protocols(config))
+    factory = protocols(config, listening.serves)
+    confine(rights)
+    over = asyncio.Event()
+    loop.add_reader(alive, over.set)
+    front.asking = Asking(*await asyncio.open_connection(sock=link, limit=LONGEST_ANSWERED))
+    tls = listening.tls
+    patience = None if tls is None else PATIENCE
+    for sock in listening.sockets:
+        await loop.create_server(
+            factory, sock=sock, ssl=tls, ssl_handshake_timeout=patience, backlog=128
+        )
+    if listening.passed is not None:
+        _take_passed(listening.passed, factory)
+    running = asyncio.create_task(front.asking.run())
+    ending = asyncio.create_task(over.wait())
+    await asyncio.wait({running, ending}, return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        running.result()

@@ -1,0 +1,1 @@
+"""``nacre ban``: the networks that `nacre serve --bans` keeps out."""

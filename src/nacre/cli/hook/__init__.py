@@ -1,0 +1,1 @@
+"""``nacre hook``: what `nacre serve --hooks` tells events to."""

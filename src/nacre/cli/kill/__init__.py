@@ -1,0 +1,1 @@
+"""``nacre kill``: end connections of the server."""

@@ -1,0 +1,1 @@
+"""``nacre log``: follow the log of the server."""

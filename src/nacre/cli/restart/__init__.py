@@ -1,0 +1,1 @@
+"""``nacre restart``: start the server anew, without an end."""

@@ -1,0 +1,61 @@
+"""The option of ``nacre serve`` that names a store which several servers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from nacre.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from nacre.daemon.accounts.directories.plan import UsersPlan
+    from nacre.daemon.edge_settings import EdgeSettings
+    from nacre.daemon.store.postgres.store_url import StoreURL
+
+
+def _parsed(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> StoreURL | None:
+    if text is None:
+        return None
+    from nacre.daemon.store.postgres.store_url import store_url
+
+    try:
+        return store_url(text)
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from None
+
+
+store_option: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
+    "--store",
+    metavar="URL",
+    envvar="NACRE_STORE",
+    callback=_parsed,
+    help="The database of users, groups and bans. It is one of PostgreSQL, such as "
+    "postgresql://nacre@db.example.org/nacre, which several servers share. By default it is a file "
+    "in the state directory.",
+)
+
+
+def check_shareable(
+    store: StoreURL | None,
+    users: Literal["store", "system"] | UsersPlan,
+    edge: EdgeSettings,
+    *,
+    trust_own_ca: bool,
+) -> None:
+    """Refuse what a store that several servers share can't do yet.
+
+    :param store: None for one that they don't share.
+    :raises click.UsageError: something else was asked for.
+    """
+    refused = {
+        "--users DIRECTORY": not isinstance(users, str),
+        "--api": edge.api is not None,
+        "--trust-own-ca": trust_own_ca,
+    }
+    for option, given in refused.items():
+        if given and store is not None:
+            raise click.UsageError(f"{option} can't be used with --store yet: see docs/nodes.md")

@@ -1,0 +1,1 @@
+"""``nacre top``: a live table of what the connections of the server do."""

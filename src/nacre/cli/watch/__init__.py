@@ -1,0 +1,1 @@
+"""``nacre watch``: show a session of the running server."""

@@ -1,0 +1,1 @@
+"""``nacre who``: who is connected to the server."""

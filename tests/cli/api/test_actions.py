@@ -1,0 +1,31 @@
+"""The table of actions."""
+
+from __future__ import annotations
+
+import pytest
+
+from nacre.cli.api.actions import ACTIONS, BY_NAME
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("users.list", 200),
+        ("users.add", 201),
+        ("users.change", 200),
+        ("users.remove", 204),
+        ("users.password.set", 204),
+        ("connections.end", 200),
+        ("connection.end", 204),
+        ("log.follow", 200),
+    ],
+)
+def test_the_status_of_an_answer(name: str, status: int) -> None:
+    assert BY_NAME[name].status == status
+
+
+def test_what_changes_something_needs_a_scope_that_says_so() -> None:
+    for action in ACTIONS:
+        changes = action.method != "GET"
+        assert (action.work == "change") is changes
+        assert str(action.scope).endswith(":write") is changes

@@ -1,0 +1,168 @@
+"""The process that does what is asked for, told by one that may have been taken over."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nacre.cli.api import back as back_module
+from nacre.cli.api.back import Back
+from nacre.cli.api.pipe import (
+    AnswerEnd,
+    AnswerPart,
+    APIAnswer,
+    APICall,
+    CallDropped,
+    line_of,
+    value_of,
+)
+from nacre.daemon.control.values import ControlError
+from nacre.daemon.store.api_keys import SCOPES
+from nacre.daemon.store.store import FILE, UserStore
+
+
+class Link:
+    """The other end of the link."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self.number = 0
+
+    async def ask(self, action: str, token: str = "", **more: Any) -> tuple[int, Any]:
+        """Return the status and the body of an answer."""
+        self.number += 1
+        usual: dict[str, Any] = {"peer": "192.0.2.1:5", "path": (), "query": (), "body": None}
+        members = {**usual, "number": self.number, "action": action, "token": token, **more}
+        self.writer.write(line_of(APICall(**members)))
+        answer = await self.answer()
+        assert answer.number == self.number
+        return answer.status, json.loads(answer.body) if answer.body else None
+
+    async def answer(self) -> APIAnswer:
+        found = value_of(await self.reader.readline())
+        assert isinstance(found, APIAnswer)
+        return found
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> str:
+    store = UserStore(tmp_path / FILE)
+    try:
+        return store.api_keys.create("admin", SCOPES)
+    finally:
+        store.close()
+
+
+@asynccontextmanager
+async def running(state: Path) -> AsyncIterator[tuple[Link, asyncio.Task[None]]]:
+    ours, theirs = socket.socketpair()
+    alive, kept = os.pipe()
+    back = Back(state, audited=False)
+    task = asyncio.create_task(back.run(theirs, alive))
+    link = Link(*await asyncio.open_connection(sock=ours, limit=1 << 24))
+    try:
+        async with asyncio.timeout(30):
+            yield link, task
+    finally:
+        os.close(kept)
+        await asyncio.gather(task, return_exceptions=True)
+        link.writer.transport.abort()
+        os.close(alive)
+        back._resources.store.close()
+
+
+async def test_it_judges_keys_itself(tmp_path: Path, token: str) -> None:
+    async with running(tmp_path) as (link, _):
+        assert (await link.ask("users.list"))[0] == 401
+        assert (await link.ask("users.list", token[:-1]))[0] == 401
+        assert await link.ask("users.list", token) == (200, {"users": [], "next": None})
+        assert (await link.ask("users.list", token, query=("limit",)))[0] == 500
+        assert (await link.ask("users.add", token, body="{"))[0] == 400
+        assert (await link.ask("nonsense", token))[0] == 404
+
+
+async def test_without_a_server_there_is_no_health_and_no_log(tmp_path: Path, token: str) -> None:
+    async with running(tmp_path) as (link, _):
+        assert (await link.ask("health"))[0] == 503
+        assert (await link.ask("connections.list", token))[0] == 503
+        assert (await link.ask("log.follow", token))[0] == 503
+        status, problem = await link.ask("groups.add", token, body='{"name": "staff"}')
+        assert (status, problem["detail"][:13]) == (500, "this was done")
+        assert (await link.ask("groups.list", token))[1]["groups"][0]["name"] == "staff"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"nonsense\n",
+        b"{}\n",
+        b'{"apicall": {"number": "1"}}\n',
+        b'{"apicall": {}, "calldropped": {}}\n',
+        b'{"killed": {"id": "1", "user": ""}}\n',
+        line_of(CallDropped(number=1))[:-3] + b"\n",
+    ],
+)
+async def test_what_is_no_message_ends_it(tmp_path: Path, line: bytes) -> None:
+    async with running(tmp_path) as (link, task):
+        link.writer.write(line)
+        with pytest.raises(ControlError):
+            await task
+
+
+async def test_a_line_that_is_too_long_ends_it(tmp_path: Path) -> None:
+    async with running(tmp_path) as (link, task):
+        link.writer.write(b"x" * (3 << 20))
+        with pytest.raises(ValueError, match="limit"):
+            await task
+
+
+async def test_calls_are_bounded_and_numbers_are_not_used_twice(
+    tmp_path: Path, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(back_module, "MOST_CALLS", 0)
+    async with running(tmp_path) as (link, _):
+        assert (await link.ask("users.list", token))[0] == 503
+
+
+async def test_a_call_that_takes_too_long_is_answered(
+    tmp_path: Path, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path) as (link, _):
+        assert (await link.ask("users.list", token))[0] == 200
+        monkeypatch.setattr(back_module, "PATIENCE", 0)
+        status, problem = await link.ask("users.list", token)
+        assert (status, problem["title"]) == (504, "Gateway Timeout")
+
+
+async def test_who_follows_the_log_is_cut_off_when_the_key_is_revoked(
+    tmp_path: Path, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def endless(_state: Path, _call: object) -> AsyncIterator[str]:
+        while True:
+            yield ":"
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(back_module, "follow", endless)
+    monkeypatch.setattr(back_module, "LOOK_AGAIN", 0)
+    async with running(tmp_path) as (link, _):
+        assert await link.ask("log.follow", token) == (200, None)
+        assert value_of(await link.reader.readline()) == AnswerPart(number=1, text=":")
+        store = UserStore(tmp_path / FILE)
+        await asyncio.to_thread(store.api_keys.revoke, "admin")
+        while (part := value_of(await link.reader.readline())) != AnswerEnd(number=1):
+            assert isinstance(part, AnswerPart)
+        store.close()
+
+
+async def test_it_ends_when_the_first_process_has(tmp_path: Path) -> None:
+    async with running(tmp_path) as (link, task):
+        link.writer.close()
+        await task

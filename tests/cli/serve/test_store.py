@@ -1,0 +1,66 @@
+"""The option that names a shared store, and what can't be used with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from nacre.cli.serve.store import check_shareable, store_option
+from nacre.daemon.accounts.directories.plan import UsersPlan
+from nacre.daemon.api.plan import APIPlan
+from nacre.daemon.edge_settings import NO_EDGE, EdgeSettings
+from nacre.daemon.store.postgres.store_url import StoreURL
+
+URL = "postgresql://nacre@db.example.org/nacre"
+
+
+def given(*words: str, **environment: str) -> Any:
+    """Return the URL that the option is parsed to, or the message of the error."""
+    found: list[Any] = []
+
+    @click.command()
+    @store_option
+    def command(store: Any) -> None:
+        found.append(None if store is None else store.text)
+
+    done = CliRunner().invoke(command, words, env=environment)
+    return found[0] if done.exit_code == 0 else done.output
+
+
+def test_by_default_the_store_is_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NACRE_STORE", raising=False)
+    assert given() is None
+
+
+def test_the_option_counts_before_the_environment() -> None:
+    assert given(NACRE_STORE=URL) == URL
+    assert given("--store", f"{URL}2", NACRE_STORE=URL) == f"{URL}2"
+
+
+def test_what_is_no_url_is_a_wrong_argument() -> None:
+    assert "give a URL such as" in given("--store", "users.db")
+
+
+@pytest.mark.parametrize(
+    ("changed", "option"),
+    [
+        ({"users": UsersPlan(where="command:/bin/x")}, "--users DIRECTORY"),
+        ({"edge": EdgeSettings(api=APIPlan(program="x", addresses=(("::1", 0),)))}, "--api"),
+        ({"trust_own_ca": True}, "--trust-own-ca"),
+    ],
+)
+def test_what_can_not_be_shared_is_refused(changed: dict[str, Any], option: str) -> None:
+    usual: dict[str, Any] = {
+        "store": StoreURL(URL),
+        "users": "store",
+        "edge": NO_EDGE,
+        "trust_own_ca": False,
+    }
+    check_shareable(**usual)
+    check_shareable(**usual | {"users": "system"})
+    check_shareable(**usual | changed | {"store": None})
+    with pytest.raises(click.UsageError, match=f"{option} can't be used with --store yet"):
+        check_shareable(**usual | changed)
