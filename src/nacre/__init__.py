@@ -1,7 +1,7 @@
 """SSH in Python: a library, a server and the command-line tools.
 
-Everything in ``__all__`` is public, and with ``nacre.blocking``, ``nacre.testing`` and
-``nacre.errors`` all that is: other modules may change in any release.
+Everything in ``__all__`` is public, and with ``nacre.blocking``, ``nacre.fleet``, ``nacre.testing``
+and ``nacre.errors`` all that is: other modules may change in any release.
 Start at :func:`connect` for a client, :func:`listen` for a server, ``nacre.blocking`` without
 asyncio. docs/guide.md has a chapter on each; docs/architecture.md has the map of the packages.
 A public name is imported from its home when it is first used, so ``import nacre`` stays cheap.
@@ -111,7 +111,6 @@ if TYPE_CHECKING:
     from nacre.protocol.asks import NewPassword as NewPassword
     from nacre.protocol.asks import PasswordExpired as PasswordExpired
     from nacre.protocol.asks import Prompt as Prompt
-    from nacre.protocol.asks import Requirement as Requirement
     from nacre.protocol.asks import Responses as Responses
     from nacre.protocol.asks import SessionProof as SessionProof
     from nacre.protocol.asks import Signature as Signature
@@ -123,6 +122,8 @@ if TYPE_CHECKING:
     from nacre.protocol.asks import UserRequirement as UserRequirement
     from nacre.protocol.events import AuthResult as AuthResult
     from nacre.protocol.events import Event as Event
+    from nacre.protocol.gssapi import ContextAcceptor as ContextAcceptor
+    from nacre.protocol.gssapi import SecurityContext as SecurityContext
     from nacre.protocol.options import Algorithms as Algorithms
     from nacre.protocol.options import Choice as Choice
     from nacre.protocol.options import Profile as Profile
@@ -133,7 +134,9 @@ if TYPE_CHECKING:
     from nacre.protocol.requests import Request as Request
     from nacre.protocol.requests import Shell as Shell
     from nacre.protocol.requests import Subsystem as Subsystem
+    from nacre.protocol.requirement import Requirement as Requirement
     from nacre.protocol.tunnel import TunnelMode as TunnelMode
+    from nacre.server.admission.startups import Startups as Startups
     from nacre.server.agent import AgentSocket as AgentSocket
     from nacre.server.listen import Server as Server
     from nacre.server.listen import listen as listen
@@ -150,7 +153,6 @@ if TYPE_CHECKING:
     from nacre.server.settings import Handler as Handler
     from nacre.server.settings import ListenOptions as ListenOptions
     from nacre.server.settings import ReloadOptions as ReloadOptions
-    from nacre.server.startups import Startups as Startups
     from nacre.server.x11 import ForwardedDisplay as ForwardedDisplay
     from nacre.sftp.client.client import SFTPClient as SFTPClient
     from nacre.sftp.client.copies import TransferOptions as TransferOptions
@@ -168,6 +170,7 @@ if TYPE_CHECKING:
     from nacre.sftp.filesystems.memory import MemoryFilesystem as MemoryFilesystem
     from nacre.sftp.protocol.attributes import Attributes as Attributes
     from nacre.sftp.protocol.attributes import Entry as Entry
+    from nacre.sftp.protocol.attributes import FileDetails as FileDetails
     from nacre.sftp.protocol.extensions import FileSystemStatus as FileSystemStatus
     from nacre.sftp.protocol.messages import OpenFlag as OpenFlag
     from nacre.sftp.server.journal import Recorder as Recorder
@@ -304,7 +307,6 @@ _HOMES = {
         "NewPassword",
         "PasswordExpired",
         "Prompt",
-        "Requirement",
         "Responses",
         "SessionProof",
         "Signature",
@@ -319,6 +321,7 @@ _HOMES = {
         "AuthResult",
         "Event",
     ),
+    "nacre.protocol.gssapi": ("ContextAcceptor", "SecurityContext"),
     "nacre.protocol.options": (
         "Algorithms",
         "Choice",
@@ -333,6 +336,7 @@ _HOMES = {
         "Shell",
         "Subsystem",
     ),
+    "nacre.protocol.requirement": ("Requirement",),
     "nacre.protocol.tunnel": ("TunnelMode",),
     "nacre.server.agent": ("AgentSocket",),
     "nacre.server.listen": (
@@ -360,7 +364,7 @@ _HOMES = {
         "ListenOptions",
         "ReloadOptions",
     ),
-    "nacre.server.startups": ("Startups",),
+    "nacre.server.admission.startups": ("Startups",),
     "nacre.server.x11": ("ForwardedDisplay",),
     "nacre.sftp.client.client": ("SFTPClient",),
     "nacre.sftp.client.copies": ("TransferOptions",),
@@ -387,6 +391,7 @@ _HOMES = {
     "nacre.sftp.protocol.attributes": (
         "Attributes",
         "Entry",
+        "FileDetails",
     ),
     "nacre.sftp.protocol.extensions": ("FileSystemStatus",),
     "nacre.sftp.protocol.messages": ("OpenFlag",),

@@ -85,6 +85,8 @@ class NacreError(Exception):
     :ivar exit_signal: the name of that signal without ``SIG``, or None.
     :ivar hop: the jump host that failed, as ``host`` or ``[host]:port``, which the message then
         names too; empty if it was none: the host itself failed, or there are no jump hosts.
+    :ivar phase: how far a login had come that failed: ``connect``, ``version``, ``kex`` or
+        ``authentication``; empty for other operations, and if nothing was tried yet.
     """
 
     stdout: str | bytes = b""
@@ -92,6 +94,7 @@ class NacreError(Exception):
     exit_status: int | None = None
     exit_signal: str | None = None
     hop: str = ""
+    phase: str = ""
 
     def __str__(self) -> str:
         text = super().__str__()

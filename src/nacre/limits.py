@@ -41,8 +41,18 @@ class Limits:
     """Names in one name-list of a proposal."""
 
     kex_unauthenticated: int = 4
-    """Key exchanges before the user is authenticated. One is enough; each costs up to 100 ms of
-    CPU time, which an unauthenticated peer could otherwise use up without end."""
+    """Key exchanges before the user is authenticated. One is enough; each costs up to 10 ms of
+    CPU time (100 ms without gmpy2), which an unauthenticated peer could otherwise use up without
+    end."""
+
+    kex_group_bits: int = 4096
+    """Bits of the largest group that a server chooses in a group exchange: twice the bits cost four
+    times as much, and 4096 are more than is known to be broken by far."""
+
+    kex_seconds: float = 6.0
+    """Seconds of a processor's time in a minute that Diffie-Hellman with all clients in one network
+    (/32 or /64) may take in a process of a server: a tenth of a processor, or 800 exchanges in a
+    group of 4096 bits with gmpy2. Further ones wait; 0 for no bound."""
 
     rekey_bytes: int = 1 << 30
     """Bytes in one direction after which this side starts a key exchange (RFC 4253 section 9)."""
@@ -78,12 +88,25 @@ class Limits:
     password: int = 8 * KIB
     """Bytes of a password or of one keyboard-interactive response."""
 
+    identity_token: int = 32 * KIB
+    """Bytes of an OpenPubkey token in a certificate: one has 2 KiB, and more with many claims."""
+
+    security_token: int = 64 * KIB
+    """Bytes of a token or MIC of GSSAPI: the largest ticket that Windows issues has as many."""
+
+    mechanisms: int = 64
+    """Mechanisms of GSSAPI that a client may offer in one request; there are about ten."""
+
     banner: int = 256 * KIB
     """Bytes of all authentication banners together that a client shows on one connection: what a
     packet holds, and so the longest one that OpenSSH's server sends."""
 
     channels: int = 1024
     """Channels open at once on one connection, opened by either side."""
+
+    opening: int = 32
+    """Forwarded connections that a server makes at once for one client: a browser makes as many for
+    a page. Further ones wait."""
 
     sessions: int = 10
     """Sessions open at once that a server accepts on one connection (MaxSessions)."""

@@ -21,6 +21,7 @@ from nacre.keys import PrivateKey, generate
 from nacre.protocol.asks import (
     Answer,
     Ask,
+    AskArithmetic,
     AskAuthentication,
     AskGlobalRequest,
     AskHostKey,
@@ -38,8 +39,8 @@ from nacre.protocol.engine import Engine
 from nacre.protocol.events import Event
 from nacre.protocol.options import Algorithms, ClientOptions, ServerOptions
 from nacre.protocol.options import algorithms as default_algorithms
-from nacre.ssh2.engine import SSH2Client as Client
-from nacre.ssh2.engine import SSH2Server as Server
+from nacre.ssh2.client import SSH2Client as Client
+from nacre.ssh2.server import SSH2Server as Server
 
 Answers = Callable[[Ask], Answer | None]
 """Answers a question, or returns None to leave it open."""
@@ -145,6 +146,10 @@ class Pair:
         while events := engine.take_events():
             log += events
             for event in events:
-                if isinstance(event, Ask) and (answer := self._answers[engine](event)) is not None:
+                if type(event) is AskArithmetic:
+                    engine.answer(event.ask_id, event.compute())
+                elif (
+                    isinstance(event, Ask) and (answer := self._answers[engine](event)) is not None
+                ):
                     engine.answer(event.ask_id, answer)
         return engine.output_size > 0

@@ -90,7 +90,7 @@ def _declare(cls: type[T], *, frozen: bool, eq: bool, kw_only: bool, repr: bool)
         _compile(made, frozen, kw_only)
         made.__init__(self, *args, **kwargs)
 
-    methods: dict[str, object] = {"__init__": __init__}
+    methods: dict[str, object] = {"__init__": __init__, "__reduce__": _reduce}
     if eq:
         methods |= {"__eq__": _eq, "__hash__": _hash if frozen else None}
     if frozen:
@@ -131,7 +131,7 @@ def _refuse(self: object, name: str, value: object = None) -> NoReturn:
 
 
 def _fields(self: Any) -> tuple[Any, ...]:
-    return tuple(getattr(self, name) for name in self._FIELDS)
+    return tuple([getattr(self, name) for name in self._FIELDS])
 
 
 def _eq(self: object, other: object) -> bool:
@@ -145,6 +145,15 @@ def _hash(self: object) -> int:
 def _repr(self: Any) -> str:
     shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._FIELDS)
     return f"{type(self).__qualname__}({shown})"
+
+
+def _reduce(self: object) -> tuple[object, ...]:
+    # What copies and pickles by default would set the fields of an instance that refuses it.
+    return _made_again, (type(self), _fields(self))
+
+
+def _made_again(cls: Any, fields: tuple[Any, ...]) -> Any:
+    return cls(**dict(zip(cls._FIELDS, fields, strict=True)))
 
 
 class _Signature:
@@ -178,16 +187,25 @@ class _Signature:
         )
 
 
+def _with_default(default: Any) -> Any:
+    from dataclasses import field
+
+    if default.__hash__ is None:
+        # Such as a mapping that can't be changed: dataclasses takes it for one that can.
+        return field(default_factory=lambda: default)
+    return field(default=default)
+
+
 class _DataclassFields:
     """The fields of a value as ``dataclasses`` expects them, built when they are first read."""
 
     def __get__(self, instance: object, owner: Any) -> Any:
-        from dataclasses import field, make_dataclass
+        from dataclasses import make_dataclass
 
         like = make_dataclass(
             owner.__name__,
             [
-                (name, Any, field(default=owner._DEFAULTS[name]))
+                (name, Any, _with_default(owner._DEFAULTS[name]))
                 if name in owner._DEFAULTS
                 else (name, Any)
                 for name in owner._FIELDS

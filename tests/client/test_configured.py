@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import nacre
+from gss.fake_library import fake_library
 from nacre.client import configured
+from nacre.client.options import NO_OPTIONS, identities_of
 from nacre.client.target import Target
 from nacre.config.client import files
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import parse
 from nacre.config.destination import Destination
 from nacre.errors import ConfigurationError
+from nacre.gss.initiator import ContextInitiator
+from nacre.keys.certificate import Certificate, CertifiedKey
 from parties import handle
 from party_fixtures import host_key  # noqa: F401
 
@@ -30,6 +36,80 @@ def test_methods() -> None:
     asked = parse(["PreferredAuthentications=gssapi-with-mic,password,publickey"])
     found = configured.methods(asked, asked.preferred_authentications)
     assert found == ["password", "publickey"]
+
+
+def test_methods_of_gssapi_are_off_until_they_are_asked_for() -> None:
+    order = ClientConfig().preferred_authentications
+    assert not {"gssapi-keyex", "gssapi-with-mic"} & set(configured.methods(ClientConfig(), order))
+    on = parse(["GSSAPIAuthentication=yes"])
+    assert configured.methods(on, order)[:1] == ["gssapi-with-mic"]
+    both = parse(["GSSAPIAuthentication=yes", "GSSAPIKeyExchange=yes"])
+    assert configured.methods(both, order)[:2] == ["gssapi-keyex", "gssapi-with-mic"]
+
+
+def test_what_the_words_of_gssapi_mean() -> None:
+    target = Target("web", "web.example.org", 22, "alice")
+    assert configured.initiator(target, ClientConfig()) is None
+    plain = configured.initiator(target, parse(["GSSAPIAuthentication=yes"]))
+    assert plain == ContextInitiator(host="web.example.org")
+    every = parse(
+        [
+            *("GSSAPIKeyExchange=yes", "GSSAPIKexAlgorithms=gss-nistp256-sha256-"),
+            *("GSSAPIDelegateCredentials=yes", "GSSAPIClientIdentity=a@X", "GSSAPITrustDns=yes"),
+        ]
+    )
+    kex = "gss-nistp256-sha256-toWM5Slw5Ew8Mqkay+al2g=="
+    expected = ContextInitiator(
+        host="web.example.org", kex=(kex,), delegate=True, principal="a@X", trust_dns=True
+    )
+    assert configured.initiator(target, every) == expected
+    named = parse(["GSSAPIAuthentication=yes", "GSSAPIServerIdentity=a.b", "GSSAPITrustDns=yes"])
+    assert configured.initiator(target, named) == ContextInitiator(host="a.b")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "on", "delegates"),
+    [(None, True, False), (True, True, False), ("delegate", True, True), (False, False, False)],
+)
+def test_what_a_caller_says_of_gssapi_counts(
+    wanted: Any,
+    on: bool,
+    delegates: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "gssapi", fake_library())
+    config = parse(["GSSAPIAuthentication=yes", "GSSAPIKeyExchange=yes"])
+    found = configured.with_gssapi(wanted, config)
+    assert (found.gssapi_authentication, found.gssapi_key_exchange) == (on, on)
+    assert found.gssapi_delegate_credentials is delegates
+
+
+@pytest.mark.parametrize(
+    ("keys", "gssapi", "first"),
+    [
+        (None, None, "gssapi-with-mic"),
+        ([KEY], None, "publickey"),  # its first request is a signed one
+        ([KEY], True, "gssapi-with-mic"),
+    ],
+)
+def test_keys_that_are_given_come_before_a_ticket_that_is_not(
+    keys: list[nacre.PrivateKey] | None, gssapi: Any, first: str
+) -> None:
+    options: Any = {**NO_OPTIONS, "keys": keys, "gssapi": gssapi}
+    config = parse(["GSSAPIAuthentication=yes"])
+    target = Target("a", "a", 22, "alice")
+    trust = nacre.AnyHostKey()
+    found = identities_of(target, config, options, ("ssh-ed25519",), trust, lambda: None)
+    assert found._methods[0] == first
+    assert found._sign_first is (first == "publickey")
+
+
+async def test_gssapi_without_its_library_is_an_error_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "gssapi", None)
+    with pytest.raises(ConfigurationError, match=r"nacre\[gssapi\]"):
+        await nacre.connect("localhost", 1, gssapi=True, config=None)
 
 
 def test_agent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +129,15 @@ def test_a_proxy_command_gets_no_name_that_a_shell_acts_on() -> None:
     with pytest.raises(ConfigurationError, match="can't be the name of a host"):
         configured.proxy(target, "nc %h %p")
     assert configured.proxy(Target("a", "a.example", 23, "b"), "nc %h %p")[1] == "nc a.example 23"
+
+
+def test_no_name_adds_a_jump_host(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("Host h\n  ProxyJump gate,%r@gw\n")
+    found = nacre.Config.load(tmp_path / "config")
+    target, config = configured.look_up(found, Destination("h", "a@elsewhere,b"))
+    way = configured.jumps(target, config, found)
+    assert [(place.user, place.name) for place, _ in way][1] == ("a@elsewhere,b", "gw")
+    assert len(way) == 2
 
 
 def test_jump_hosts_of_the_first_one_come_before_it(tmp_path: Path) -> None:
@@ -102,6 +191,23 @@ def write(
         return place
 
     return write
+
+
+async def test_a_list_of_certificates_alone_asks_for_no_plain_key(
+    write: Callable[[str], Path],
+    host_key: nacre.PrivateKey,  # noqa: F811
+) -> None:
+    """The server's key is on record; the authority of its certificate is not."""
+    made = Certificate.issue(host_key.public, KEY, kind="host", principals=["127.0.0.1"])
+    shown = [CertifiedKey(made, host_key), host_key]
+    async with nacre.listen(host_keys=shown, policy=nacre.Users({"alice": KEY.public})) as server:
+        place = write(" HostKeyAlgorithms ssh-ed25519-cert-v01@openssh.com\n")
+        (place / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {host_key.public}\n")
+        with pytest.raises(nacre.HostKeyUnknown, match="counts only if HostKeyAlgorithms has"):
+            await nacre.connect("web", port=server.port)
+        write(" HostKeyAlgorithms ssh-ed25519-cert-v01@openssh.com,ssh-ed25519\n")
+        async with nacre.connect("web", port=server.port) as ssh:
+            assert "ssh-ed25519-cert-v01@openssh.com" in str(ssh.algorithms)
 
 
 async def test_a_name_that_only_the_users_file_knows(write: Callable[[str], Path]) -> None:

@@ -255,7 +255,7 @@ async def test_calls_end_where_the_server_does_not_know_the_message(
         return payload
 
     engine._inbox.next = knowing_less
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert await ssh.keepalive() >= 0
         assert await ssh.keepalive() >= 0
         expected: dict[int, tuple[type[Exception], Callable[[], Any]]] = {
@@ -407,7 +407,8 @@ async def test_an_rsa_key_where_the_server_names_no_algorithms(
 
     def without_extensions(self: KeyExchange) -> None:
         if self._role.name == "SERVER":
-            self._peer_wants_ext_info = False
+            assert self._running is not None
+            self._running.ext_info = False
         real(self)
 
     monkeypatch.setattr(KeyExchange, "_send_newkeys", without_extensions)
@@ -445,3 +446,24 @@ async def test_a_socket_that_cannot_be_used_is_closed() -> None:
     with pytest.raises(nacre.ConnectFailed, match="the socket can't be used"):
         await to(22, sock=sock)
     assert sock.fileno() == -1
+
+
+async def test_an_error_of_a_login_says_how_far_the_login_came(make_server) -> None:
+    server = await make_server()
+    with pytest.raises(nacre.AuthenticationFailed) as failed:
+        await client_for(server, password="wrong")
+    assert failed.value.phase == "authentication"
+    with pytest.raises(nacre.HostKeyError) as unknown:
+        await client_for(server, trust=None, known_hosts="/dev/null")
+    assert unknown.value.phase == "kex"
+    async with answering(b"hello\r\n", hold=False) as port:
+        with pytest.raises(nacre.NacreError) as lost:
+            await to(port)
+    assert lost.value.phase == "version"
+    async with answering(b"SSH-2.0-x\r\n") as port:
+        with pytest.raises(nacre.DeadlineExceeded) as late:
+            await to(port, timeout=0.1)
+    assert late.value.phase == "kex"
+    with pytest.raises(nacre.ConnectFailed) as refused:
+        await to(port)
+    assert refused.value.phase == "connect"

@@ -31,7 +31,7 @@ def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def test_each_key_comes_once_in_the_order_of_the_algorithms(keys: Path) -> None:
     said: list[str] = []
-    vouching = HostVouching(None, ALGORITHMS, said.append)
+    vouching = HostVouching(lambda: None, ALGORITHMS, said.append)
     assert not vouching.has_tried(ED.public)
     found = []
     while (tried := await vouching.next()) is not None:
@@ -45,7 +45,7 @@ async def test_each_key_comes_once_in_the_order_of_the_algorithms(keys: Path) ->
 async def test_a_host_without_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hostbased, "HOST_KEYS", str(tmp_path / "none"))
     said: list[str] = []
-    assert await HostVouching(None, ALGORITHMS, said.append).next() is None
+    assert await HostVouching(lambda: None, ALGORITHMS, said.append).next() is None
     assert "no public keys of hosts" in said[0]
 
 
@@ -66,15 +66,16 @@ async def test_the_program_gets_the_data_and_the_connection(
     program = keys / "keysign"
     monkeypatch.setattr(hostbased, "KEYSIGN", (str(keys / "missing"), str(program)))
     with pytest.raises(UnusableKey, match="there is no"):
-        await HostVouching(None, ALGORITHMS, print).sign(b"data")
+        await HostVouching(lambda: None, ALGORITHMS, print).sign(b"data")
     program.write_text(PROGRAM)
     program.chmod(0o700)
     with socket.socket() as carrier:
         for one in (carrier, None):
-            assert await HostVouching(one, ALGORITHMS, print).sign(b"data") == b"data"
+            vouching = HostVouching(iter([one]).__next__, ALGORITHMS, print)
+            assert await vouching.sign(b"data") == b"data"
     program.write_text("#!/bin/sh\ncat > /dev/null\nexit 255\n")
     with pytest.raises(UnusableKey, match="has made no signature"):
-        await HostVouching(None, ALGORITHMS, print).sign(b"data")
+        await HostVouching(lambda: None, ALGORITHMS, print).sign(b"data")
 
 
 def test_a_connection_that_is_no_socket_of_the_internet_has_the_name_of_the_host() -> None:

@@ -2,7 +2,14 @@ import subprocess
 
 import pytest
 
-from nacre.client.identities import UNNAMED_BEFORE_PASSWORD, UNNAMED_OFFERS, Identities
+from contexts import FakeContext
+from nacre.client.identities import (
+    GSSAPI_METHODS,
+    METHODS,
+    UNNAMED_BEFORE_PASSWORD,
+    UNNAMED_OFFERS,
+    Identities,
+)
 from nacre.errors import AuthenticationFailed, KeyFormatError, PassphraseRequired, UnusableKey
 from nacre.keys import Certificate, dump_private, generate, load_private
 from nacre.protocol.asks import (
@@ -15,8 +22,11 @@ from nacre.protocol.asks import (
     NewPassword,
     Prompt,
     Responses,
+    SecurityStep,
     SessionProof,
     Signature,
+    TryGSSAPIKeyex,
+    TryGSSAPIWithMIC,
     TryKeyboardInteractive,
     TryNone,
     TryPassword,
@@ -616,3 +626,66 @@ async def test_the_agent_learns_of_the_session(home):
     question = AskAuthentication(can_continue=("publickey",), partial=False, session=session)
     assert isinstance(await identities.authentication(question), TryPublicKey)
     assert agent.bound_to is session
+
+
+# --- GSSAPI ---
+
+
+class Tickets:
+    """What makes security contexts, with a ticket or without."""
+
+    def __init__(self, step):
+        self.step = step
+        self.begun = 0
+
+    async def begin(self):
+        self.begun += 1
+        return self.step
+
+
+def by_gssapi(step):
+    found = Identities(
+        "u", "h", methods=(*GSSAPI_METHODS, *METHODS), files=[], debug=lambda text: None
+    )
+    found.gssapi = Tickets(step)  # type: ignore[assignment]
+    return found
+
+
+async def test_a_ticket_is_tried_once_and_first():
+    step = SecurityStep(FakeContext(), b"token")
+    found = by_gssapi(step)
+    assert isinstance(await found.authentication(ask()), TryNone)
+    offered = ("publickey", "gssapi-with-mic")
+    assert await found.authentication(ask(*offered)) == TryGSSAPIWithMIC(step.context, b"token")
+    gives_up = await found.authentication(ask(*offered))
+    assert isinstance(gives_up, GiveUp)
+    assert found.gssapi.begun == 1
+
+
+async def test_without_a_ticket_nothing_is_tried_and_the_error_says_why():
+    found = by_gssapi(Denied("No credentials"))
+    await found.authentication(ask())
+    gives_up = await found.authentication(ask("gssapi-with-mic"))
+    assert isinstance(gives_up, GiveUp)
+    assert found.tried == []
+    assert "not used: GSSAPI: No credentials" in str(gives_up.error)
+
+
+async def test_a_server_without_gssapi_costs_no_look_for_a_ticket():
+    found = by_gssapi(Denied("never asked"))
+    await found.authentication(ask())
+    await found.authentication(ask("publickey"))
+    assert found.gssapi.begun == 0
+
+
+@pytest.mark.parametrize("context", [FakeContext(), None])
+async def test_the_context_of_the_key_exchange_is_used_where_there_is_one(context):
+    found = by_gssapi(Denied("no ticket"))
+    await found.authentication(ask())
+    asked = AskAuthentication(
+        can_continue=("gssapi-keyex",),
+        partial=False,
+        session=SessionProof(b"id", None, context=context),
+    )
+    answer = await found.authentication(asked)
+    assert isinstance(answer, TryGSSAPIKeyex if context else GiveUp)

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 import nacre
+from fake_driver import FakeDriver
 from nacre.aio.driver import Driver
+from nacre.client.process import Process, Start
+from nacre.protocol.events import RequestReceived
+from nacre.protocol.requests import ExitSignal, ExitStatus, Request
+from nacre.wire.numbers import MAIN
 from parties import PASSWORD, client_for, until
 
 
@@ -116,6 +121,20 @@ async def test_stdout_may_end_before_stdin(ssh: nacre.Connection) -> None:
         await process.stdin.write(b"still here")
         process.stdin.write_eof()
         assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("end", [ExitStatus(0), ExitSignal("TERM", False, "", "")])
+async def test_nothing_is_sent_to_a_process_that_has_ended(end: Request) -> None:
+    """OpenSSH's server takes and drops it, and a client that reads /dev/zero would never stop."""
+    driver = FakeDriver()
+    channel = driver.channel()
+    process = Process(channel, Start(None, None, {}, None, (80, 24), b""))
+    await process.stdin.write(b"before")
+    channel.accept_request(RequestReceived(3, end))
+    with pytest.raises(nacre.StreamClosed):
+        await process.stdin.write(b"after")
+    assert driver.sent[MAIN] == b"before"
+    assert not process.finished, "its output may not have ended"
 
 
 async def test_writers_of_one_stream_do_not_mix(ssh: nacre.Connection) -> None:

@@ -24,7 +24,7 @@ def end_of(request: pytest.FixtureRequest) -> Callable[[nacre.Connection], Any]:
         return result.exit_status, result.exit_signal, result.stdout, result.stderr
 
     async def process(ssh: nacre.Connection) -> tuple[int | None, str | None, str, str]:
-        async with asyncio.timeout(10), ssh.process("x") as process:
+        async with asyncio.timeout(30), ssh.process("x") as process:
             out, err = await process.stdout.read(100), await process.stderr.read(100)
             try:
                 status = await process.wait()
@@ -116,7 +116,7 @@ async def test_an_error_of_the_protocol_holds_the_output_too(
     ssh: nacre.Connection, server: nacre.Server
 ) -> None:
     call = asyncio.create_task(ssh.run("say-and-hang"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         kept: Any = ssh._channels
         await until(lambda: kept and kept[0].sinks and kept[0].sinks[0].data == b"out")
         await until(lambda: kept[0].sinks[1].data == b"err")

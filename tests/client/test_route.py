@@ -265,7 +265,7 @@ async def test_what_can_not_carry_a_connection_is_refused(chain: Chain, tmp_path
 async def blamed(chain: Chain, kind: type[NacreError], place: int, **options: Any) -> Any:
     """Connect in vain; return the error, which names the server at ``place`` if it is a hop."""
     with pytest.raises(kind) as caught:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await chain.connect(**options)
     last = place == len(chain.servers) - 1
     assert caught.value.hop == ("" if last else chain.names[place])

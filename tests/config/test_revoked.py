@@ -3,6 +3,7 @@ import time
 import pytest
 
 from nacre.config import revoked
+from nacre.config.kept import KeptFiles
 from nacre.keys.certificate import Certificate
 from nacre.keys.key import generate
 from nacre.keys.signed import revocation
@@ -54,7 +55,7 @@ def test_a_list_is_read_once_while_its_file_is_the_same(tmp_path, monkeypatch):
         return revocation.load(data)
 
     monkeypatch.setattr(revoked, "load", load)
-    monkeypatch.setattr(revoked, "_kept", {})
+    monkeypatch.setattr(revoked, "_kept", KeptFiles(4, 1000))
     monkeypatch.setattr(time, "time_ns", lambda: 1 << 62)  # every file is old
     file = tmp_path / "revoked"
     file.write_bytes(b"# none\n")
@@ -72,7 +73,7 @@ def test_a_list_is_read_once_while_its_file_is_the_same(tmp_path, monkeypatch):
     for number in range(6):
         (tmp_path / f"{number}").write_bytes(b"")
         assert revoked.refusal(tmp_path / f"{number}", KEY.public) is None
-    assert list(revoked._kept) == [str(tmp_path / f"{number}") for number in range(2, 6)]
+    assert revoked._kept.paths == [str(tmp_path / f"{number}") for number in range(2, 6)]
 
 
 def test_a_file_that_was_just_written_is_read_each_time(tmp_path, monkeypatch):
@@ -81,4 +82,4 @@ def test_a_file_that_was_just_written_is_read_each_time(tmp_path, monkeypatch):
     file.write_bytes(b"#" * (len(str(KEY.public)) + 1))
     monkeypatch.setattr(time, "time_ns", lambda: file.stat().st_mtime_ns)
     assert revoked.refusal(file, KEY.public) is None
-    assert str(file) not in revoked._kept
+    assert str(file) not in revoked._kept.paths

@@ -107,7 +107,7 @@ async def test_each_connection_is_served_until_the_close(connection: FakeConnect
     assert addresses == {client.getsockname()[:2] for client in clients}
     assert not listening.closed
     listening.close()
-    await asyncio.wait_for(listening.wait_closed(), 5)
+    await asyncio.wait_for(listening.wait_closed(), 30)
     assert listening.closed
     for place in places:
         with pytest.raises(ConnectionRefusedError):
@@ -125,7 +125,7 @@ async def test_the_end_of_the_connection_ends_the_listening(connection: FakeConn
     listening = Listening(connection, await bind("127.0.0.1", 0), take)  # type: ignore[arg-type]
     await asyncio.sleep(0)
     connection.end()
-    await asyncio.wait_for(listening.wait_closed(), 5)
+    await asyncio.wait_for(listening.wait_closed(), 30)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EMFILE, "full"), ConnectionAbortedError()])
@@ -149,5 +149,5 @@ async def test_it_accepts_again_after_an_error(
     (sock,) = await bind("127.0.0.1", 0)
     Listening(connection, [sock], take)  # type: ignore[arg-type]
     with socket.create_connection(sock.getsockname()):
-        await asyncio.wait_for(served.wait(), 5)
+        await asyncio.wait_for(served.wait(), 30)
     assert not errors

@@ -29,7 +29,7 @@ class PacketDriver(FakeDriver):
         self.messages: list[bytes] = []
         self.refused = 0
 
-    def send_data(self, channel: int, data: Buffer, stream: int) -> int:
+    def send_data(self, channel: int, data: Buffer, stream: int, *, at_once: bool = False) -> int:
         if not self.room:
             self.refused += 1
             return 0
@@ -51,7 +51,7 @@ class Ends:
         self.relay.start()
 
     async def read(self) -> bytes:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await asyncio.get_running_loop().sock_recv(self.network, 65536)
 
     def close(self) -> None:

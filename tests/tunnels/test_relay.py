@@ -10,6 +10,7 @@ import pytest
 
 from fake_driver import FakeConnection, FakeDriver
 from nacre.aio.channel import Channel
+from nacre.aio.stream import write_chunks
 from nacre.errors import ChannelOpenFailed, ConnectionLost
 from nacre.protocol.asks import AskOpen, Granted
 from nacre.protocol.events import (
@@ -21,7 +22,10 @@ from nacre.protocol.events import (
     Writable,
 )
 from nacre.protocol.requests import EndOfWrite
-from nacre.tunnels.relay import carry, discard, grant
+from nacre.testing import Pair
+from nacre.tunnels.relay import READ, carry, discard, grant
+from nacre.wire.blocks import Block
+from nacre.wire.codec import Buffer
 from nacre.wire.numbers import MAIN
 from parties import until
 
@@ -45,21 +49,22 @@ class Ends:
 
     def from_peer(self, data: bytes) -> None:
         self.channel.sinks[MAIN].feed(data)
+        self.driver.end_turn()
 
     async def send(self, data: bytes) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await self.loop.sock_sendall(self.program, data)
 
     async def read(self, size: int) -> bytes:
         data = b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(data) < size and (more := await self.loop.sock_recv(self.program, 1 << 20)):
                 data += more
         return data
 
     async def ends(self) -> bool:
         """Return whether the program gets EOF next."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await self.loop.sock_recv(self.program, 1) == b""
 
     @property
@@ -92,6 +97,64 @@ async def test_both_directions(started: Ends) -> None:
     started.from_peer(b"to the program")
     assert await started.read(14) == b"to the program"
     assert started.adjusted == 14
+
+
+async def test_what_a_turn_brings_is_written_in_one_go_and_in_its_order(started: Ends) -> None:
+    for part in (b"to ", b"the ", b"program"):
+        started.channel.sinks[MAIN].feed(part)
+    assert started.adjusted == 0, "nothing was written before the turn's end"
+    started.driver.end_turn()
+    assert await started.read(14) == b"to the program"
+    assert [call for call in started.driver.calls if call[0] == "adjust"] == [("adjust", 14)]
+
+
+def test_what_a_read_brings_is_sealed_into_one_block() -> None:
+    """Memory of the outbox that grows is copied, and the pool takes blocks alone."""
+    pair = Pair()
+    pair.run()
+    channel = pair.client.connection.open_channel("session")
+    pair.run()
+    assert pair.client.connection.send_data(channel, bytes(READ)) == READ
+    assert isinstance(pair.client.take_output().obj, Block)
+
+
+async def test_several_pieces_go_to_the_socket_without_a_copy(
+    started: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[list[Buffer]] = []
+
+    def write(descriptor: int, chunks: list[Buffer]) -> list[Buffer]:
+        assert descriptor == started.near.fileno()
+        written.append(chunks)
+        return write_chunks(descriptor, chunks)
+
+    monkeypatch.setattr("nacre.tunnels.relay.write_chunks", write)
+    pieces = [b"to ", b"the ", b"program"]
+    for piece in pieces:
+        started.channel.sinks[MAIN].feed(piece)
+    started.driver.end_turn()
+    assert await started.read(14) == b"to the program"
+    assert [list(map(id, chunks)) for chunks in written] == [list(map(id, pieces))]
+
+
+async def test_pieces_that_the_socket_does_not_take_keep_their_order(started: Ends) -> None:
+    whole = bytearray()
+    for turn in range(3):
+        for number in range(3):
+            piece = bytes((turn, number)) * (1 << 20)
+            started.channel.sinks[MAIN].feed(piece)
+            whole += piece
+        started.driver.end_turn()
+        assert started.adjusted == 0, "the socket is full from the first turn on"
+    assert await started.read(len(whole)) == whole
+    await until(lambda: started.adjusted == len(whole))
+
+
+async def test_what_came_before_the_end_is_written(started: Ends) -> None:
+    started.channel.sinks[MAIN].feed(b"the last")
+    started.channel.accept_eof(EofReceived(3))
+    assert await started.read(8) == b"the last"
+    assert await started.ends()
 
 
 async def test_a_full_window_stops_the_reading_until_it_has_room(started: Ends) -> None:
@@ -177,10 +240,13 @@ async def test_a_peer_that_reads_no_more_gets_no_more(started: Ends) -> None:
     assert started.sent == b""
 
 
-async def test_a_program_that_is_gone_closes_the_channel(started: Ends) -> None:
+@pytest.mark.parametrize("pieces", [1, 2])
+async def test_a_program_that_is_gone_closes_the_channel(started: Ends, pieces: int) -> None:
     started.program.close()
     await until(lambda: ("eof",) in started.driver.calls)
-    started.from_peer(b"what it can't get")
+    for _ in range(pieces):
+        started.channel.sinks[MAIN].feed(b"what it can't get")
+    started.driver.end_turn()
     await until(lambda: ("close",) in started.driver.calls)
 
 
@@ -229,7 +295,7 @@ async def test_a_lost_connection_resets_the_socket() -> None:
     connection.end(ConnectionLost("gone"))
     program.setblocking(False)
     with program, pytest.raises(ConnectionResetError):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await asyncio.get_running_loop().sock_recv(program, 1)
 
 
@@ -245,7 +311,7 @@ async def test_data_before_the_socket_is_attached_is_kept(ends: Ends) -> None:
     )
     await asyncio.sleep(0)
     ends.channel.accept_opened(ChannelOpened(3))
-    await asyncio.wait_for(carrying, 5)
+    await asyncio.wait_for(carrying, 30)
     assert await ends.read(5) == b"early"
     assert await ends.ends()
 
@@ -256,7 +322,7 @@ async def test_a_refused_channel_leaves_the_socket_to_the_caller(ends: Ends) -> 
     await asyncio.sleep(0)
     ends.channel.accept_refused(ChannelRefused(3, 2, "refused"))
     with pytest.raises(ChannelOpenFailed):
-        await asyncio.wait_for(carrying, 5)
+        await asyncio.wait_for(carrying, 30)
     ends.near.sendall(b"still open")
     assert await ends.read(10) == b"still open"
     ends.near.close()
@@ -301,7 +367,7 @@ async def test_a_grant_that_fails_closes_the_socket(ends: Ends) -> None:
     )
     await asyncio.sleep(0)
     ends.connection.end()
-    await asyncio.wait_for(granting, 5)
+    await asyncio.wait_for(granting, 30)
     assert await ends.ends()
 
 
@@ -312,13 +378,13 @@ async def test_a_connection_lost_before_the_socket_is_joined_resets_it_too() -> 
     connection = FakeConnection(FakeDriver())
     channel = connection.driver.channel()
     carrying = asyncio.create_task(carry(connection, channel, near))  # type: ignore[arg-type]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not channel.sinks:  # noqa: ASYNC110
             await asyncio.sleep(0)
         channel.sinks[MAIN].feed(b"the beginning")
         channel.fail(ConnectionLost("gone"))
         await carrying
-    program.settimeout(10)
+    program.settimeout(30)
     with program, pytest.raises(ConnectionResetError):
         list(iter(lambda: program.recv(100), b""))
 
@@ -333,7 +399,7 @@ async def test_a_socket_that_no_channel_was_joined_to(lost: bool) -> None:
     connection.ended = lost
     discard(connection, near)  # type: ignore[arg-type]
     with program:
-        program.settimeout(10)
+        program.settimeout(30)
         if lost:
             with pytest.raises(ConnectionResetError):
                 program.recv(1)

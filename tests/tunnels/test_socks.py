@@ -23,14 +23,14 @@ class Client:
     def __init__(self) -> None:
         self.sock, self.proxy = socket.socketpair()
         self.proxy.setblocking(False)
-        self.sock.settimeout(5)
+        self.sock.settimeout(30)
         self.negotiation = Negotiation.of(self.proxy)
 
     async def request(self, data: bytes, *, eof: bool = False) -> tuple[str, int]:
         self.sock.sendall(data)
         if eof:
             self.sock.shutdown(socket.SHUT_WR)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self.negotiation.request()
 
     def replies(self) -> bytes:
@@ -78,7 +78,7 @@ async def test_a_request_in_single_bytes(client: Client) -> None:
         client.sock.send(bytes((byte,)))
         for _ in range(3):
             await asyncio.sleep(0)
-    assert await asyncio.wait_for(asking, 5) == ("h", 0x1234)
+    assert await asyncio.wait_for(asking, 30) == ("h", 0x1234)
 
 
 @pytest.mark.parametrize(

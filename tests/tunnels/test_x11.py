@@ -31,9 +31,9 @@ REAL = Authorization(MIT_COOKIE, b"r" * 16)
 @pytest.mark.parametrize(
     ("text", "display", "xauth", "place"),
     [
-        (":0", Display("", 0, 0), "unix:0.0", "/tmp/.X11-unix/X0"),
-        ("unix:12.3", Display("", 12, 3), "unix:12.3", "/tmp/.X11-unix/X12"),
-        ("localhost:10.1", Display("localhost", 10, 1), "unix:10.1", ("localhost", 6010)),
+        (":0", Display("", 0, 0), ":0.0", "/tmp/.X11-unix/X0"),
+        ("unix:12.3", Display("", 12, 3), ":12.3", "/tmp/.X11-unix/X12"),
+        ("localhost:10.1", Display("localhost", 10, 1), ":10.1", ("localhost", 6010)),
         ("x.example:7", Display("x.example", 7, 0), "x.example:7.0", ("x.example", 6007)),
         ("[2001:db8::1]:1", Display("2001:db8::1", 1, 0), "2001:db8::1:1.0", ("2001:db8::1", 6001)),
         ("/run/x/org:0", Display("", 0, 0, "/run/x/org:0"), "/run/x/org:0", "/run/x/org:0"),
@@ -127,7 +127,7 @@ class Ends:
         )
 
     async def read(self, size: int) -> bytes:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await asyncio.get_running_loop().sock_recv(self.display, size)
 
 
@@ -137,8 +137,10 @@ async def test_the_display_gets_its_own_cookie_and_then_everything() -> None:
     sink = ends.channel.sinks[MAIN]
     sink.feed(setup_packet(SHOWN)[:20])
     sink.feed(setup_packet(SHOWN)[20:])
+    ends.driver.end_turn()
     assert await ends.read(100) == setup_packet(REAL)
     sink.feed(b"request")
+    ends.driver.end_turn()
     assert await ends.read(100) == b"request"
     ends.channel.close()
     ends.display.close()

@@ -17,6 +17,7 @@ from nacre.config.syntax.tokens import expand, expand_path
 from nacre.config.values import own_algorithms
 from nacre.errors import ConfigurationError
 from nacre.protocol.options import choose
+from nacre.value import replace
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from nacre.config.client.config import ClientConfig
     from nacre.config.client.files import Config
     from nacre.config.destination import Destination
+    from nacre.gss.initiator import ContextInitiator
     from nacre.keys import PublicKey
 
 _COMMAND_TIME = 20.0
@@ -166,12 +168,47 @@ def identities(
 def methods(config: ClientConfig, order: Sequence[str]) -> list[str]:
     """Return those of the methods that the configuration allows."""
     allowed = {
+        "gssapi-keyex": config.gssapi_authentication and config.gssapi_key_exchange,
+        "gssapi-with-mic": config.gssapi_authentication,
         "hostbased": config.hostbased_authentication,
         "publickey": config.pubkey_authentication,
         "password": config.password_authentication,
         "keyboard-interactive": config.kbd_interactive,
     }
     return [name for name in order if allowed.get(name)]
+
+
+def with_gssapi(wanted: bool | Literal["delegate"] | None, config: ClientConfig) -> ClientConfig:
+    """Return the configuration with what a caller says of GSSAPI.
+
+    :param wanted: whether to log in by it, or with delegation; None changes nothing.
+    :raises ConfigurationError: it is wanted, and its library is missing.
+    """
+    if wanted is None:
+        return config
+    if not wanted:
+        return replace(config, gssapi_authentication=False, gssapi_key_exchange=False)
+    from nacre.gss.context import library
+
+    library()
+    delegate = wanted == "delegate"
+    return replace(config, gssapi_authentication=True, gssapi_delegate_credentials=delegate)
+
+
+def initiator(target: Target, config: ClientConfig) -> ContextInitiator | None:
+    """Return what makes the security contexts of GSSAPI, or None if it is switched off."""
+    if not config.gssapi_authentication and not config.gssapi_key_exchange:
+        return None
+    from nacre.crypto.kex.gss import methods
+    from nacre.gss.initiator import ContextInitiator
+
+    return ContextInitiator(
+        host=config.gssapi_server_identity or target.host,
+        kex=methods(config.gssapi_kex_algorithms) if config.gssapi_key_exchange else (),
+        delegate=config.gssapi_delegate_credentials,
+        principal=config.gssapi_client_identity,
+        trust_dns=config.gssapi_trust_dns and config.gssapi_server_identity is None,
+    )
 
 
 def agent_path(name: str, tokens: dict[str, str]) -> str | None:
@@ -215,11 +252,9 @@ def proxy(target: Target, command: str) -> tuple[ProxyCommand, str]:
         command has a token that is not possible.
     """
     from nacre.client.proxy import ProxyCommand
-    from nacre.config.destination import check_host, check_user
+    from nacre.config.destination import check_for_shell
 
-    for name in (target.name, target.host):
-        check_host(name)
-    check_user(target.user)
+    check_for_shell((target.name, target.host), target.user)
     text = expand(command, way_tokens(target))
     return ProxyCommand(text), text
 
@@ -253,7 +288,9 @@ def jumps(target: Target, config: ClientConfig, files: Config) -> list[Looked]:
     visited = {_place(target)}
     way: list[Looked] = []
     while config.proxy_jump is not None:
-        texts = expand(config.proxy_jump, way_tokens(target)).split(",")
+        # A name may have a comma, which must not make a jump host of what follows.
+        tokens = way_tokens(target)
+        texts = [expand(text, tokens) for text in config.proxy_jump.split(",")]
         check_count(len(texts) + len(way))
         before = [look_up(files, parse("ProxyJump", text.strip())) for text in texts]
         for place, _ in before:

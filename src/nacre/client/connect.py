@@ -15,7 +15,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from nacre.agent.client import Agent
 from nacre.aio.channel import Channel
@@ -26,9 +26,18 @@ from nacre.aio.versions import client_engine
 from nacre.aio.waiting import Opening
 from nacre.client import configured
 from nacre.client.connection import Connection, LoginAnswers
-from nacre.client.identities import METHODS, PUBLICKEY, Identities
-from nacre.client.options import DEFAULT, NO_OPTIONS, ConnectOptions, Default, HopOptions, Path
-from nacre.client.secrets import KEYBOARD_INTERACTIVE, PASSWORD
+from nacre.client.identities import Identities
+from nacre.client.options import (
+    DEFAULT,
+    NO_OPTIONS,
+    ConnectOptions,
+    Default,
+    HopOptions,
+    Path,
+    algorithms_of,
+    identities_of,
+    known_hosts_of,
+)
 from nacre.client.target import Target
 from nacre.client.trust.check import HostKeyCheck
 from nacre.client.trust.files import KnownHostsFile
@@ -40,7 +49,6 @@ from nacre.keys import PrivateKey
 from nacre.keys.hosts.known_hosts import DEFAULT_PORT
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import SSH1_CIPHERS, Algorithms, ClientOptions, Profile, software
-from nacre.protocol.options import algorithms as default_algorithms
 from nacre.protocol.phases import Phase
 from nacre.protocol.tcpip import check_port
 from nacre.value import replace
@@ -84,6 +92,7 @@ def connect(
     keys: Sequence[PrivateKey | Path] | None = None,
     passphrase: str | None = None,
     agent: bool | Agent = True,
+    gssapi: bool | Literal["delegate"] | None = None,
     known_hosts: Path | Sequence[Path] | Default = DEFAULT,
     trust: HostKeyCheck | None = None,
     credentials: LoginAnswers | None = None,
@@ -123,6 +132,9 @@ def connect(
     :param passphrase: for encrypted key files.
     :param agent: the agent to use, or whether to use the one that ``SSH_AUTH_SOCK`` or
         IdentityAgent names.
+    :param gssapi: log in by the user's Kerberos ticket first, which needs ``nacre[gssapi]``;
+        ``delegate`` gives the server tickets to act for the user. By default
+        GSSAPIAuthentication and GSSAPIDelegateCredentials count, unless ``keys`` are given.
     :param known_hosts: files with keys of known hosts, and no others are accepted. By default those
         of UserKnownHostsFile and GlobalKnownHostsFile; StrictHostKeyChecking and
         UpdateHostKeys count then where a file has them, but no one is ever asked.
@@ -143,10 +155,10 @@ def connect(
     :param jump: the jump host to connect through, or a list of them in the order in which to visit
         them. Each is ``[user@]host[:port]``, an ``ssh://`` URI, or a connection that is open, which
         may come first and stays open. Jump hosts that are named get ``known_hosts`` or ``trust``,
-        ``keys``, ``passphrase``, ``agent``, ``keepalive`` and the options of the protocol from
-        here. They get neither ``user`` (which is the name of this account unless the text has one)
-        nor ``password`` nor ``credentials``: where a jump host needs a password, connect to it
-        first. Their connections close with this one.
+        ``keys``, ``passphrase``, ``agent``, ``gssapi``, ``keepalive`` and the options of the
+        protocol from here. They get neither ``user`` (which is the name of this account unless the
+        text has one) nor ``password`` nor ``credentials``: where a jump host needs a password,
+        connect to it first. Their connections close with this one.
     :param sock: what to use in place of a connection of its own: a connected stream socket, a
         :class:`Tunnel`, or a pair ``(reader, writer)``: streams of asyncio or of nacre, or files or
         descriptors of pipes. The connection owns it from now on. The key is still checked for
@@ -183,11 +195,7 @@ def connect(
         timeout=None if isinstance(timeout, Default) else timeout,
         keepalive=None if isinstance(keepalive, Default) else keepalive,
     )
-    if known_hosts is None:
-        raise ConfigurationError(
-            "known_hosts=None names no file; to trust any server, and anyone on the network path, "
-            "pass trust=nacre.AnyHostKey()"
-        )
+    _check_files(known_hosts)
     options: ConnectOptions = {
         "keys": keys,
         "passphrase": passphrase,
@@ -201,6 +209,7 @@ def connect(
         "limits": limits,
         "keepalive": keepalive,
         "keepalive_count": keepalive_count,
+        "gssapi": gssapi,
     }
     way = _Way(sock, jump, _files(config), options, timeout)
     options = {**options, "password": password, "credentials": credentials, "trace": trace}
@@ -265,8 +274,10 @@ async def _start(
     target: Target, config: ClientConfig, options: ConnectOptions, way: _Way
 ) -> Connection:
     """Log in. What the caller gives counts before the configuration."""
-    offered = options["algorithms"] or _algorithms(options["profile"], config)
-    trust = options["trust"] or _known_hosts(options["known_hosts"], target, config)
+    config = configured.with_gssapi(options["gssapi"], config)
+    gssapi = configured.initiator(target, config)
+    offered = options["algorithms"] or algorithms_of(options["profile"], config)
+    trust = options["trust"] or known_hosts_of(options["known_hosts"], target, config)
     keepalive, count, limits = options["keepalive"], options["keepalive_count"], options["limits"]
     trace = options.get("trace")
     if limits is None:
@@ -277,6 +288,8 @@ async def _start(
     place = (target.host, target.port)
     if options["algorithms"] is None and (config.host_key_algorithms or "+")[0] not in "+-":
         order = offered.host_key  # the user's, whatever is on record
+        if isinstance(trust, KnownHostsFile):
+            trust.asks_for(*place, order)
     elif isinstance(trust, KnownHostsFile) and trust.waits:
         order = await asyncio.to_thread(trust.algorithms, *place, offered.host_key)
     else:
@@ -290,17 +303,23 @@ async def _start(
             ssh1_ciphers=tuple(ciphers),
             software=software(config.version_addendum),
             host_bound=config.pubkey_authentication != UNBOUND,
+            gss_kex=() if gssapi is None else await gssapi.offered(),
         ),
         options["protocols"] or config.protocol,
     )
+    login = options.get("credentials") or identities_of(
+        target, config, options, offered.signatures, trust, lambda: way.reached
+    )
+    if isinstance(login, Identities):
+        login.gssapi = gssapi
     connection = Connection(
         engine,
         host=target.host,
         port=target.port,
         user=target.user,
         trust=trust,
-        login=options.get("credentials")
-        or _identities(target, config, options, offered.signatures, trust),
+        login=login,
+        gssapi=gssapi,
         keepalive=(config.server_alive_interval or None)
         if isinstance(keepalive, Default)
         else keepalive,
@@ -323,7 +342,10 @@ class _Way:
     :ivar shared: the options of the connection that jump hosts which are named get too.
     :ivar timeout: the seconds for all of it, or None; DEFAULT until the configuration is known.
     :ivar dialing: how to connect to the host, if the configuration says it.
+    :ivar reached: the socket of the connection to the host, once there is one.
     """
+
+    reached: socket.socket | None = None
 
     def __init__(
         self,
@@ -446,9 +468,11 @@ async def _log_in(connection: Connection, way: _Way) -> None:
             if carrier is None:
                 how = way.dialing or DialOptions()
                 carrier = await dial(connection.host, connection.port, how)
+            way.reached = carrier if isinstance(carrier, socket.socket) else None
             await _attach(connection, carrier)
             await connection.wait_authenticated()
-    except NacreError:
+    except NacreError as error:
+        error.phase = error.phase or _reached(connection)
         try:
             await _say_goodbye(connection)
         finally:
@@ -456,9 +480,12 @@ async def _log_in(connection: Connection, way: _Way) -> None:
         raise
     except BaseException as error:
         late = _too_late(connection, way.timeout) if isinstance(way.timeout, float | int) else ""
+        phase = _reached(connection)
         _drop(connection, carrier)
         if isinstance(error, TimeoutError) and deadline.expired():
-            raise DeadlineExceeded(late) from error
+            exceeded = DeadlineExceeded(late)
+            exceeded.phase = phase
+            raise exceeded from error
         raise
 
 
@@ -497,6 +524,17 @@ async def _attach(connection: Connection, carrier: Carrier) -> None:
         raise ConnectFailed(f"the socket can't be used: {error}") from error
 
 
+def _reached(connection: Connection) -> str:
+    """Return how far the login has come: see :class:`~nacre.errors.NacreError`."""
+    if connection.ended:
+        if not connection.peer_version:
+            return "version"
+        return "kex" if connection.server_host_key is None else "authentication"
+    if connection.driver.transport is None:
+        return "connect"
+    return connection.engine.phase.name.lower()
+
+
 def _too_late(connection: Connection, timeout: float) -> str:
     where = f"{safe(connection.host)} port {connection.port}"
     if connection.driver.transport is None:
@@ -509,68 +547,17 @@ def _too_late(connection: Connection, timeout: float) -> str:
     return f"{where}{through} took more than {timeout:.3g} seconds, while {step}"
 
 
+def _check_files(known_hosts: object) -> None:
+    if known_hosts is None:
+        raise ConfigurationError(
+            "known_hosts=None names no file; to trust any server, and anyone on the network path, "
+            "pass trust=nacre.AnyHostKey()"
+        )
+
+
 def _files(config: Config | Path | Default | None) -> Config | None:
     if config is None:
         return None
     if isinstance(config, Config):
         return config
     return Config.load(None if isinstance(config, Default) else config)
-
-
-def _algorithms(profile: Profile | None, config: ClientConfig) -> Algorithms:
-    if profile is not None:
-        config = replace(config, profile=profile)
-    return config.algorithms() if config.settings else default_algorithms(profile=config.profile)
-
-
-def _known_hosts(
-    files: Path | Sequence[Path] | Default, target: Target, config: ClientConfig
-) -> HostKeyCheck:
-    if not isinstance(files, Default):
-        return KnownHostsFile([files] if isinstance(files, (str, os.PathLike)) else files)
-    if not config.settings:
-        return KnownHostsFile()
-    how = configured.known_hosts(target, config)
-    if "StrictHostKeyChecking" not in config.settings:
-        how["strict"] = "yes"
-    if "UpdateHostKeys" not in config.settings:
-        how["update"] = "no"
-    return KnownHostsFile(**how, notice=_log.info, alarm=_log.warning)
-
-
-def _identities(
-    target: Target,
-    config: ClientConfig,
-    options: ConnectOptions,
-    signatures: tuple[str, ...],
-    trust: HostKeyCheck,
-) -> Identities:
-    keys, password = options["keys"], options.get("password")
-    how = configured.identities(target, config)
-    # The caller gives a secret to be used, whatever the files say of its method.
-    allowed = {*configured.methods(config, METHODS)}
-    allowed |= {PASSWORD, KEYBOARD_INTERACTIVE} if password is not None else set()
-    allowed |= {PUBLICKEY} if keys is not None else set()
-    preferred = "PreferredAuthentications" in config.settings
-    order = config.preferred_authentications if preferred else METHODS
-    how["methods"] = [name for name in order if name in allowed]
-    if keys is not None:
-        how["files"] = [key for key in keys if not isinstance(key, PrivateKey)]
-        how["certificates"] = ()
-        how["identities_only"] = True
-    if options["agent"] is not True:
-        how["agent"], how["keep"] = options["agent"] or None, None
-    checked = trust if isinstance(trust, KnownHostsFile) else None
-    found = Identities(
-        target.user,
-        target.name,
-        **how,
-        keys=[key for key in keys or () if isinstance(key, PrivateKey)],
-        strict_files=keys is not None,
-        password=password,
-        passphrase=options["passphrase"],
-        signatures=signatures,
-        trusted=lambda: checked is None or checked.mismatch is None,
-    )
-    found.rsa_bits = config.required_rsa_size
-    return found

@@ -28,6 +28,7 @@ from nacre.client.process import (
     start_process,
 )
 from nacre.client.trust.check import HostKeyAnnouncement, HostKeyCheck
+from nacre.crypto.kex.gss import METHODS as GSS
 from nacre.crypto.kex.pq import METHODS as POST_QUANTUM
 from nacre.errors import (
     AuthenticationFailed,
@@ -47,6 +48,7 @@ from nacre.protocol.asks import (
     AskOpen,
     AskPrompts,
     AskRequest,
+    AskSecurityStep,
     AskSignature,
     Denied,
     GiveUp,
@@ -70,6 +72,7 @@ from nacre.wire import given
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.gss.initiator import ContextInitiator
     from nacre.sftp.client.client import SFTPClient
     from nacre.sftp.client.options import SFTPOptions
 
@@ -141,6 +144,7 @@ class Connection(ForwardingCalls, Closes):
         keepalive: float | None,
         keepalive_count: int,
         trace: Trace | None,
+        gssapi: ContextInitiator | None = None,
     ) -> None:
         super().__init__(engine, keepalive=keepalive, keepalive_count=keepalive_count, trace=trace)
         self.host = host
@@ -151,6 +155,7 @@ class Connection(ForwardingCalls, Closes):
         self.via: Connection | None = None
         self.trust = trust
         self._login = login
+        self._gssapi = gssapi
         self._tried: list[str] = []
         self._can_continue: tuple[str, ...] = ()
         self._questions: deque[_Question] = deque()
@@ -195,6 +200,12 @@ class Connection(ForwardingCalls, Closes):
 
     def _on_signature(self, ask: AskSignature) -> None:
         self._ask_login(ask, self._login.signature, _denied)
+
+    def _on_security_step(self, ask: AskSecurityStep) -> None:
+        if self._gssapi is None:
+            self.answer(ask.ask_id, Denied("GSSAPI is switched off"))
+        else:
+            self._ask_login(ask, self._gssapi.step, _denied)
 
     def _on_new_password(self, ask: AskNewPassword) -> None:
         self._ask_login(ask, self._login.new_password, _denied)
@@ -247,6 +258,8 @@ class Connection(ForwardingCalls, Closes):
             return
         better = next((name for name in event.server.kex if name in POST_QUANTUM), None)
         remedy = f"offer {better}, which it knows" if better else "upgrade the server"
+        if chosen in GSS:
+            remedy = "GSSAPIKeyExchange=no uses a host key and other methods"
         _kex_logger.info(
             "%s: the keys come from %s, which is not post-quantum: who records this connection may "
             "decrypt it once there are quantum computers; %s",
@@ -307,7 +320,8 @@ class Connection(ForwardingCalls, Closes):
         announced = getattr(self.trust, "announced", None)
         if event.name != ANNOUNCE or announced is None or self._learning is not None:
             return
-        assert self.server_host_key is not None
+        if self.server_host_key is None:
+            return  # nothing proves the announcement to come from the owner of known keys
         prove = partial(self.request, PROVE)
         known = self.server_host_key, self.session_id, self._accepts
         news = HostKeyAnnouncement(bytes(event.data), *known, prove)
@@ -333,6 +347,8 @@ class Connection(ForwardingCalls, Closes):
         term: str | None = None,
         size: tuple[int, int] = (80, 24),
         modes: bytes = NO_MODES,
+        agent: bool = True,
+        x11: bool = True,
     ) -> Opening[Process]:
         """Start a command, a subsystem, or with neither a shell: await it, or use ``async with``.
 
@@ -340,6 +356,8 @@ class Connection(ForwardingCalls, Closes):
         :param term: the terminal's type; None for no terminal.
         :param size: the terminal's columns and rows.
         :param modes: the terminal's encoded modes (RFC 4254 section 8).
+        :param agent: whether it may use the agent, if the connection forwards one; ``x11`` is that
+            for the display.
         :raises ChannelOpenFailed: the server opens no session.
         :raises RequestFailed: the server refused the terminal or the command.
         :raises ConnectionLost: or another error: what ended the connection.
@@ -347,7 +365,8 @@ class Connection(ForwardingCalls, Closes):
         given.text(subsystem, "subsystem")
         given.text(term, "term")
         given.command(command)
-        start = Start(command, subsystem, given.variables(env), term, size, modes, self._lends)
+        lends = self._lends(agent=agent, x11=x11)
+        start = Start(command, subsystem, given.variables(env), term, size, modes, lends)
         return Opening(lambda: start_process(self.open_session(), start))
 
     def shell(
@@ -459,7 +478,7 @@ class Connection(ForwardingCalls, Closes):
         given.text(term, "term")
         given.binary(input or b"", "input")
         variables = given.variables(env)
-        start = Start(command, None, variables, term, size or (80, 24), NO_MODES, self._lends)
+        start = Start(command, None, variables, term, size or (80, 24), NO_MODES, self._lends())
         how = Run(input or b"", timeout, check, max_output, encoding)
         return await run_process(self.open_session(), start, how)
 
@@ -477,6 +496,7 @@ Connection.handlers = {
     AskPrompts: Connection._on_prompts,
     AskSignature: Connection._on_signature,
     AskNewPassword: Connection._on_new_password,
+    AskSecurityStep: Connection._on_security_step,
     AskOpen: Connection._on_open,
     AskRequest: Connection._on_request_ask,
     AuthBanner: Connection._on_banner,

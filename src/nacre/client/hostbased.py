@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from nacre.errors import KeyFormatError, MalformedMessage, UnusableKey
+from nacre.keys.agents.keysign import HostSignatureRequest, decode_reply
 from nacre.keys.base import PublicKey
 from nacre.keys.files import load_public
 from nacre.protocol.asks import ClientHost, TryHostBased
-from nacre.protocol.keysign import HostSignatureRequest, decode_reply
 from nacre.wire.text import safe
 
 KEYSIGN = (
@@ -40,13 +40,13 @@ class HostVouching:
 
     def __init__(
         self,
-        carrier: socket.socket | None,
+        carrier: Callable[[], socket.socket | None],
         algorithms: Sequence[str],
         notice: Callable[[str], None],
     ) -> None:
         """Prepare.
 
-        :param carrier: the socket of the connection; None if something else carries it.
+        :param carrier: returns the socket of the connection; None if something else carries it.
         :param algorithms: the signature algorithms to use, in order.
         :param notice: gets text for the human.
         """
@@ -72,7 +72,7 @@ class HostVouching:
 
     def _find(self) -> list[ClientHost]:
         user = pwd.getpwuid(os.getuid()).pw_name
-        name = local_name(self._carrier)
+        name = local_name(self._carrier())
         left = list(_public_keys())
         if not left:
             self._notice(
@@ -93,15 +93,15 @@ class HostVouching:
         :raises UnusableKey: it makes none; it has told the user why.
         """
         program = await asyncio.to_thread(_program)
-        carrier = os.open(os.devnull, os.O_RDONLY) if self._carrier is None else None
-        descriptor = self._carrier.fileno() if carrier is None and self._carrier else carrier or 0
+        carrier = self._carrier()
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        descriptor = nothing if carrier is None else carrier.fileno()
         try:
             return await _asked(program, descriptor, data)
         except (OSError, MalformedMessage, TimeoutError) as error:
             raise UnusableKey(f"{program} has made no signature: {safe(str(error))}") from error
         finally:
-            if carrier is not None:
-                os.close(carrier)
+            os.close(nothing)
 
 
 async def _asked(program: str, descriptor: int, data: bytes) -> bytes:

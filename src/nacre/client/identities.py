@@ -22,6 +22,8 @@ from nacre.protocol.asks import (
     Denied,
     GiveUp,
     Signature,
+    TryGSSAPIKeyex,
+    TryGSSAPIWithMIC,
     TryKeyboardInteractive,
     TryNone,
     TryPublicKey,
@@ -32,8 +34,11 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.client.hostbased import HostVouching
+    from nacre.gss.initiator import ContextInitiator
 
 HOSTBASED, PUBLICKEY = "hostbased", "publickey"
+_GSSAPI_KEYEX = "gssapi-keyex"
+GSSAPI_METHODS = (_GSSAPI_KEYEX, "gssapi-with-mic")
 
 METHODS = (PUBLICKEY, PASSWORD, KEYBOARD_INTERACTIVE)
 
@@ -47,7 +52,12 @@ UNNAMED_BEFORE_PASSWORD = 2
 """The same before a password that was given: many servers disconnect at three failures."""
 
 _SHA1 = "ssh-rsa"
-_PERMIT = 'profile="legacy" or PubkeyAcceptedAlgorithms=+{} permits it'
+
+
+def _permission(algorithm: str) -> str:
+    """Return what permits a signature algorithm that this side does not use."""
+    profile = 'profile="legacy" or ' if algorithm in choose("signature", None, "legacy") else ""
+    return f"{profile}PubkeyAcceptedAlgorithms=+{algorithm} permits it"
 
 
 def _ignore(text: str) -> None:
@@ -94,6 +104,7 @@ class Identities:
     :param keep: gets each key of a file that has signed, and the file's name.
     :param notice: gets text for the human, and ``debug`` details.
     :ivar rsa_bits: the least size of an RSA key to log in with; shorter ones are left out.
+    :ivar gssapi: makes the security contexts of the methods of GSSAPI, or None.
     :ivar vouching: the keys of this host for ``hostbased``, or None.
     :ivar tried: what failed so far, such as ``publickey ssh-ed25519 SHA256:…``.
     """
@@ -160,6 +171,7 @@ class Identities:
         self.tried: list[str] = []
 
     rsa_bits = 0
+    gssapi: ContextInitiator | None = None
     vouching: HostVouching | None = None
     _begun = False
     _asked_for_none = False
@@ -198,6 +210,8 @@ class Identities:
                 answer = await self._next_key(ask)
             elif method == HOSTBASED:
                 answer = None if self.vouching is None else await self.vouching.next()
+            elif method in GSSAPI_METHODS:
+                answer = await self._by_gssapi(method, ask)
             elif method == PASSWORD:
                 answer = await self._secrets.password()
             # After a partial success the server may ask nothing at all: find out.
@@ -206,6 +220,23 @@ class Identities:
             if answer is not None:
                 return answer
         return None
+
+    async def _by_gssapi(
+        self, method: str, ask: AskAuthentication
+    ) -> TryGSSAPIKeyex | TryGSSAPIWithMIC | None:
+        """Try a method of GSSAPI once; without a ticket nothing is sent."""
+        self._methods = tuple(name for name in self._methods if name != method)
+        if self.gssapi is None:
+            return None
+        if method == _GSSAPI_KEYEX:
+            keyed = ask.session is not None and ask.session.context is not None
+            return TryGSSAPIKeyex() if keyed else None
+        step = await self.gssapi.begin()
+        if isinstance(step, Denied):
+            self._debug(f"GSSAPI: {step.reason}")
+            self._unusable.append(f"GSSAPI: {step.reason}")
+            return None
+        return TryGSSAPIWithMIC(step.context, step.token)
 
     def _none(self) -> TryNone:
         self._asked_for_none = True
@@ -295,7 +326,7 @@ class Identities:
         if self._needs_sha1:
             found.append(
                 "the server names no signature algorithms, and may know only ssh-rsa (SHA-1), "
-                f"which is not permitted here: {_PERMIT.format(_SHA1)}"
+                f"which is not permitted here: {_permission(_SHA1)}"
             )
         agents = sum(
             isinstance(key, AgentKey) and public in self._unnamed
@@ -342,7 +373,7 @@ class Identities:
         made, permitted = key.public.signature_algorithms, self._signatures
         off = [name for name in made if name not in permitted]
         if ask.server_algorithms is None or any(name in ask.server_algorithms for name in off):
-            return f"{','.join(off)} is not permitted here: {_PERMIT.format(off[-1])}"
+            return f"{','.join(off)} is not permitted here: {_permission(off[-1])}"
         return f"the server takes none of {','.join(made)}"
 
     async def _gather(self, ask: AskAuthentication) -> list[tuple[UserKey, tuple[str, ...]]]:

@@ -8,9 +8,8 @@ import logging
 from copy import copy
 from typing import Any, Generic, TypeVar
 
-from nacre.aio.channel import Channel, kind_of
+from nacre.aio.channel import Channel, HasChannel, kind_of
 from nacre.aio.stream import Allowance, Collector, Reader, Writer
-from nacre.aio.waiting import ClosesAtOnce, Later
 from nacre.errors import (
     DeadlineExceeded,
     NacreError,
@@ -33,8 +32,7 @@ from nacre.protocol.requests import (
     Subsystem,
     WindowChange,
 )
-from nacre.protocol.tcpip import AGENT_REQUEST
-from nacre.protocol.x11 import X11_REQUEST
+from nacre.protocol.tcpip import AGENT_REQUEST, X11_REQUEST
 from nacre.value import value
 from nacre.wire import given
 from nacre.wire.numbers import MAIN, STDERR
@@ -106,8 +104,8 @@ class Start:
         return "a shell" if self.command is None else f"the command {safe(self.command, 80)!r}"
 
 
-class Process(ClosesAtOnce):
-    """A running command, shell or subsystem. ``async with`` closes it at the end.
+class Process(HasChannel):
+    """A running command, shell or subsystem. ``async with`` closes it at the end, which ends it.
 
     :ivar stdin: its standard input; ``write_eof`` ends it and keeps the other streams open.
     :ivar stdout: its standard output. With a terminal, this has its standard error too.
@@ -167,15 +165,21 @@ class Process(ClosesAtOnce):
         self._channel.changed.wake()
 
     def _end_stdin_when_finished(self) -> None:
-        if self.finished:
+        # Nobody reads what is sent to a process that has ended. OpenSSH's server drops it, and
+        # tells that to OpenSSH's clients only (eow@openssh.com).
+        if self.finished or self._exited:
             self._channel.stop_writing()
+
+    @property
+    def _exited(self) -> bool:
+        return self.exit_status is not None or self.exit_signal is not None
 
     @property
     def complete(self) -> bool:
         """Whether how it ended and all of its output has been received."""
         channel = self._channel
-        exited = self.exit_status is not None or self.exit_signal is not None
-        return (exited and channel.eof_received) or (channel.closed and channel.error is None)
+        done = self._exited and channel.eof_received
+        return done or (channel.closed and channel.error is None)
 
     @property
     def finished(self) -> bool:
@@ -215,16 +219,6 @@ class Process(ClosesAtOnce):
         token = self._channel.request(Break(milliseconds), want_reply=True)
         if not await self._channel.granted(token):
             raise RequestFailed("the server sends no BREAK to this process")
-
-    def close(self) -> Later[None]:
-        """Close the channel, which ends the process. It acts at once; await it for the end."""
-        self._channel.close()
-        return Later(self.wait_closed)
-
-    async def wait_closed(self) -> None:
-        """Return when both sides have closed the channel."""
-        while not self._channel.closed:
-            await self._channel.changed.wait()
 
 
 async def start_process(channel: Channel, start: Start) -> Process:

@@ -6,6 +6,8 @@ ssh(1) does.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from nacre.config import values
 from nacre.config.syntax.lexer import quote
 from nacre.errors import ConfigurationError
@@ -66,6 +68,19 @@ def check_user(user: str) -> str:
             "with a backslash, or has a character that shells act on"
         )
     return user
+
+
+def check_for_shell(hosts: Iterable[str], user: str | None) -> None:
+    """Check the names that a command for a shell gets in place of its tokens.
+
+    :param hosts: an empty one, of a program that has none yet, is passed over.
+    :param user: None if a file of the configuration names it, which is trusted as the command is.
+    :raises ConfigurationError: see :func:`check_host` and :func:`check_user`.
+    """
+    for host in filter(None, hosts):
+        check_host(host)
+    if user is not None:
+        check_user(user)
 
 
 def parse(keyword: str, text: str) -> Destination:

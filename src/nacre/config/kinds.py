@@ -68,7 +68,7 @@ def _only(keyword: str, found: list[str]) -> str:
     return found[0]
 
 
-def choice(meanings: Mapping[str, object], shown: Mapping[Any, str] | None = None) -> Kind:
+def choice(meanings: Mapping[str, object], shown: Mapping[Any, str | None] | None = None) -> Kind:
     """Return the type of one of a few words.
 
     :param meanings: each word with its value.
@@ -103,6 +103,25 @@ def algorithms(kind: str) -> Kind:
         "names with commas between them, perhaps with + - or ^ in front",
         values.algorithms_of(kind),
     )
+
+
+_GSS_METHODS = (
+    *("gss-gex-sha1-", "gss-group1-sha1-", "gss-group14-sha1-", "gss-group14-sha256-"),
+    *("gss-group16-sha512-", "gss-nistp256-sha256-", "gss-curve25519-sha256-"),
+)
+
+
+def _gss_methods(keyword: str, text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in _GSS_METHODS:
+            raise values.bad(keyword, name, ", ".join(_GSS_METHODS))
+    return names
+
+
+GSS_KEX = single(
+    "names with commas between them, such as gss-group14-sha256-", _gss_methods, ",".join
+)
 
 
 def yes_no(shown: Mapping[Any, str] | None = None) -> Kind:

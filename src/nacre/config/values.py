@@ -352,6 +352,9 @@ class WrittenTime(int):
         found.text = text
         return found
 
+    def __reduce__(self) -> tuple[type[WrittenTime], tuple[str, str]]:
+        return WrittenTime, ("a time", self.text)
+
     def __str__(self) -> str:
         return self.text
 

@@ -29,7 +29,7 @@ from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.messages import OpenFlag
 from nacre.sftp.protocol.paths import components, has_wildcards, join, last_name, literal, matches
 from nacre.sftp.protocol.server import Refusal
-from nacre.sftp.server.calls import numbered
+from nacre.sftp.protocol.status import numbered
 from nacre.sftp.server.journal import Journal
 from nacre.sftp.server.opened import OpenedDirectory, OpenedFile, pread
 from nacre.wire.blocks import BLOCK
@@ -127,7 +127,7 @@ class _Receiving:
             if self._file is not None:
                 file, self._file = self._file, None
                 cut = OSError(errno.EPIPE, "the session ended before the file was complete")
-                self._journal.operation("upload", cut, path=file.path, written=self._offset)
+                self._journal.copy_ended("upload", cut, file.path, self._offset)
                 with suppress(OSError):
                     await self._do(file.end(complete=False))
         return 1 if self._failed else 0
@@ -197,6 +197,7 @@ class _Receiving:
             return OpenedFile(self._fs, path, file, True)
 
         try:
+            self._journal.begin()
             self._file = await self._do(begin())
         except OSError as error:
             self._journal.operation("upload", numbered(error), path=path)
@@ -211,6 +212,7 @@ class _Receiving:
         except OSError as error:
             self._problem = numbered(error)
             self._journal.lost("write", self._file.path, self._problem)
+        self._journal.copied(data, self._offset, reads=False)
         self._offset += len(data)
 
     async def _end(self, event: FileEnd) -> None:
@@ -232,7 +234,8 @@ class _Receiving:
             self._journal.lost("close", file.path, problem)
             raise
         finally:
-            self._journal.operation("upload", problem, path=file.path, written=self._offset)
+            self._journal.copy_ended("upload", problem, file.path, self._offset)
+        await self._journal.settled()
         if problem is not None:
             raise OSError(0, os.strerror(problem.errno or errno.EIO))
         self._failed = self._failed or event.error is not None
@@ -246,11 +249,13 @@ class _Receiving:
                 await settled(self._fs.mkdir(path, mode))
 
             try:
+                self._journal.begin()
                 await self._do(make())
             except OSError as error:
                 self._journal.operation("mkdir", numbered(error), path=path)
                 raise
             self._journal.operation("mkdir", None, path=path)
+            await self._journal.settled()
         self._directories.append(event)
 
     async def _leave(self) -> None:
@@ -377,6 +382,7 @@ class _Sending:
                 await opened.end(complete=True)
                 raise
 
+        self._journal.begin()
         opened, found = await self._do(begin())
         try:
             size, mode = found.size or 0, (found.permissions or 0) & 0o7777
@@ -390,6 +396,7 @@ class _Sending:
 
     async def _send_data(self, opened: OpenedFile) -> None:
         offset, problem = 0, None
+        cause: OSError | None = None
         while left := self._source.remaining:
             data: Buffer = b""
             if problem is None:
@@ -397,8 +404,11 @@ class _Sending:
                     data = await self._do(pread(opened.file, min(left, BLOCK), offset))
                     if not len(data):
                         problem = "the file became shorter"
+                        cause = OSError(errno.EIO, problem)
                 except OSError as error:
-                    problem = os.strerror(numbered(error).errno or errno.EIO)
+                    cause = numbered(error)
+                    problem = os.strerror(cause.errno or errno.EIO)
+            self._journal.copied(data, offset, reads=True)
             # The size was announced: missing bytes are sent as zeros, and the error after them.
             data = data if len(data) else bytes(min(left, BLOCK))
             offset += len(data)
@@ -406,8 +416,7 @@ class _Sending:
             for piece in self._source.data_to_send():
                 await self._line.write(piece)
         self._failed = self._failed or problem is not None
-        failed = None if problem is None else OSError(errno.EIO, problem)
-        self._journal.operation("download", failed, path=opened.path, read=offset)
+        self._journal.copy_ended("download", cause, opened.path, offset)
         answer = self._source.finish_file(problem) or await self._until_ready()
         for piece in self._source.data_to_send():
             await self._line.write(piece)

@@ -6,11 +6,10 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from concurrent.futures import Executor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nacre.aio.dial import Address, resolve
+from nacre.aio.dial import Address, Lookups, loops_threads, resolve
 from nacre.aio.home import detach, own
 from nacre.aio.waiting import Gate
 from nacre.errors import NotUsableHere
@@ -102,7 +101,7 @@ class Listening:
             await self._changed.wait()
 
 
-async def bind(host: str, port: int, lookups: Executor | None = None) -> list[socket.socket]:
+async def bind(host: str, port: int, lookups: Lookups = loops_threads) -> list[socket.socket]:
     """Return sockets that listen on a port of this host.
 
     :param host: "localhost" means the loopback addresses of both families, "" every address.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from nacre.aio.channel import Channel
 from nacre.errors import ConfigurationError
-from nacre.protocol.x11 import PORT
+from nacre.protocol.tcpip import X11_PORT
 from nacre.tunnels.relay import Relay
 from nacre.value import value
 from nacre.wire.codec import Buffer
@@ -30,7 +30,7 @@ MIT_COOKIE = b"MIT-MAGIC-COOKIE-1"
 COOKIE_BYTES = 16
 
 _MOST_BYTES = 512
-_MOST_DISPLAYS = 65536 - PORT
+_MOST_DISPLAYS = 65536 - X11_PORT
 _SOCKETS = "/tmp/.X11-unix/X"
 _HEAD = 12
 _ORDERS: dict[int, Literal["big", "little"]] = {ord("B"): "big", ord("l"): "little"}
@@ -60,16 +60,19 @@ class Display:
         if self.path:
             return (self.path,)
         if self.host:
-            return ((self.host, PORT + self.number),)
+            return ((self.host, X11_PORT + self.number),)
         # Linux has the socket in its abstract namespace too, where no cleaner of /tmp removes it.
         return (f"\0{_SOCKETS}{self.number}", f"{_SOCKETS}{self.number}")
 
     @property
     def for_xauth(self) -> str:
-        """Its name for xauth, which has cookies of this host's displays by their Unix socket."""
+        """Its name for xauth, which has cookies of this host's displays by their Unix socket.
+
+        It is ``:0.0`` for them: later libraries of X11 know no ``unix:0.0``.
+        """
         if self.path:
             return self.path
-        host = "unix" if self.host in ("", "localhost") else self.host
+        host = "" if self.host == "localhost" else self.host
         return f"{host}:{self.number}.{self.screen}"
 
 

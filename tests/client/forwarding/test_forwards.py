@@ -339,7 +339,7 @@ async def test_a_reset_here_closes_the_connection_there(ssh: nacre.Connection) -
             await loop.sock_connect(sock, ("127.0.0.1", listener.port))
             assert await loop.sock_recv(sock, 5) == b"hello"
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await ended.wait()
         await until(lambda: not ssh._channels)
 
@@ -617,14 +617,14 @@ async def test_a_connection_is_idle_when_its_forwarded_connections_have_ended(
         await writer.drain()
 
     async with client_for(server) as ssh, target(one_word) as port:
-        assert await asyncio.wait_for(ssh.wait_idle(), 5) is None
+        assert await asyncio.wait_for(ssh.wait_idle(), 30) is None
         async with ssh.forward_local("127.0.0.1", port) as listener:
             talking = asyncio.create_task(round_trip(listener.port, b"x"))
             await until(lambda: ssh._holding or ssh._channels)
             idle = asyncio.create_task(ssh.wait_idle())
             reading.set()
             assert await talking == b"word"
-            await asyncio.wait_for(idle, 5)
+            await asyncio.wait_for(idle, 30)
 
 
 async def test_work_that_holds_a_connection_keeps_it_from_being_idle(server: nacre.Server) -> None:
@@ -635,14 +635,14 @@ async def test_work_that_holds_a_connection_keeps_it_from_being_idle(server: nac
             await going_on.wait()
 
         ssh.spawn(work())
-        await asyncio.wait_for(ssh.wait_idle(), 5)
+        await asyncio.wait_for(ssh.wait_idle(), 30)
         ssh.spawn(work(), holds=True)
         idle = asyncio.create_task(ssh.wait_idle())
         for _ in range(5):
             await asyncio.sleep(0)
         assert not idle.done()
         going_on.set()
-        await asyncio.wait_for(idle, 5)
+        await asyncio.wait_for(idle, 30)
 
 
 async def test_forwarded_connections_are_listed(ssh: nacre.Connection) -> None:

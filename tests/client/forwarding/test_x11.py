@@ -186,11 +186,13 @@ async def test_a_display_that_is_gone_is_no_connection(
 async def test_nothing_is_loaded_and_lent_before_something_is_forwarded(
     ssh: nacre.Connection, display: str, xauth: str
 ) -> None:
-    assert (ssh._lends, ssh._forwards) == ((), None)
+    assert (ssh._lends(), ssh._forwards) == ((), None)
     ssh.forward_agent("/no/such/agent")
     await ssh.forward_x11(display, xauth=xauth)
-    names = [request.NAME for request in ssh._lends]
+    names = [request.NAME for request in ssh._lends()]
     assert names == ["auth-agent-req@openssh.com", "x11-req"]
+    assert [request.NAME for request in ssh._lends(x11=False)] == names[:1]
+    assert [request.NAME for request in ssh._lends(agent=False)] == names[1:]
 
 
 async def test_without_a_display_or_a_cookie_nothing_is_forwarded(

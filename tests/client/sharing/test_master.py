@@ -33,6 +33,7 @@ from nacre.client.sharing.messages import (
     NewStdioForward,
     OpenForward,
     PortChosen,
+    Proxy,
     SessionOpened,
     StopListening,
     TerminalFailed,
@@ -69,7 +70,7 @@ class Client:
         return found
 
     async def told(self) -> Record:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return decode(await self._exactly(int.from_bytes(await self._exactly(4), "big")))
 
     async def greeted(self) -> Client:
@@ -308,6 +309,21 @@ async def test_the_user_may_say_no(at, message, count):
     assert not at.services.wanted
     assert not at.master.stopped.is_set()
     assert await client.ask(AliveCheck(1)) == Alive(1, os.getpid())
+
+
+async def test_the_user_may_say_no_to_the_proxy_mode(at):
+    """CVE-2026-35388: OpenSSH's master did not ask about it."""
+    questions: list[str] = []
+
+    async def ask(question: str) -> bool:
+        questions.append(question)
+        return False
+
+    at.master.ask = ask
+    client = await at.client()
+    assert await client.ask(Proxy(5)) == Forbidden(5, "Permission denied")
+    assert questions == ["Allow shared connection to 127.0.0.1? "]
+    assert await client.ended()
 
 
 async def test_clients_beyond_the_bound(at, monkeypatch: pytest.MonkeyPatch):

@@ -230,7 +230,7 @@ def test_many_at_once_add_every_key_once(file):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
     parsed = KnownHosts.parse(file.read_bytes())
     assert len(parsed.entries) == 8
     assert not parsed.rejected

@@ -71,7 +71,7 @@ class Names:
 
     def stop(self) -> None:
         self.socket.sendto(b"", self.socket.getsockname())
-        self.thread.join(10)
+        self.thread.join(30)
         self.socket.close()
 
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nacre.config.client.config import ClientConfig
-from nacre.config.client.files import parse
+from nacre.config.client.files import Config, parse
 from nacre.config.client.words import SCHEMA
 from nacre.config.values import LogLevel, RekeyLimit
 from nacre.errors import ConfigurationError
@@ -140,3 +140,12 @@ def complaint(option):
 def test_any_value_is_taken_or_refused_by_name(keyword, value):
     said = complaint(f"{keyword}={value}")
     assert said is None or keyword in said or "quotation mark" in said
+
+
+def test_options_of_a_configuration_count_before_its_files_and_after_those_of_a_lookup(tmp_path):
+    file = tmp_path / "config"
+    file.write_text("Host *\n  User file\n  Port 1\n  Compression yes\n")
+    config = Config.load(file, ["Port=2", "User=all"])
+    found = config.lookup("web", ["User=one"])
+    assert (found.user, found.port, found.compression) == ("one", 2, True)
+    assert Config.load("none", ["Port=3"]).lookup("web").port == 3

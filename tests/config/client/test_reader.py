@@ -172,6 +172,32 @@ def test_match_exec_is_bounded(lookup, monkeypatch):
         lookup('Match exec "sleep 60"\n')
 
 
+@pytest.mark.parametrize(
+    ("host", "options"),
+    [
+        ("h;touch ran", ()),
+        ("$(touch ran)", ()),
+        ("h", ['User="a;touch ran"']),
+        ("h", ['User="a\ntouch ran"']),
+        ("h", ["Hostname=%h;touch${IFS}ran"]),
+    ],
+)
+def test_no_name_runs_a_command_of_match_exec(lookup, tmp_path, monkeypatch, host, options):
+    """CVE-2026-35386: they were expanded before they were checked."""
+    monkeypatch.chdir(tmp_path)
+    for token in ("%n %r", "%h %r", "%r%n"):
+        with pytest.raises(ConfigurationError, match=r"config line 1.*can't be the name of a"):
+            lookup(f'Match exec "true {token}"\n', host, options)
+    lookup('Match exec "true"\n', host, options)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_user_that_a_file_names_is_trusted_as_the_command_is(lookup, tmp_path):
+    text = f'User a|b\nMatch exec "touch {tmp_path}/ran; true %n"\n  Port 22\n'
+    assert lookup(text).user == "a|b"
+    assert (tmp_path / "ran").exists()
+
+
 def test_a_connection_may_be_refused(lookup):
     config = lookup("Match host h\nRefuseConnection use the other one\n")
     with pytest.raises(ConfigurationError, match="config line 2: use the other one"):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacre.config.server.config import ServerConfig
+from nacre.config.server.config import AS_SSHD, ServerConfig
 from nacre.config.server.files import parse
 from nacre.config.server.words import SCHEMA
 from nacre.config.values import LogLevel
@@ -80,7 +80,9 @@ def test_limits_follow() -> None:
 
 
 def test_keepalive_needs_an_interval_and_a_count() -> None:
-    assert parse([]).keepalive is None
+    assert parse([]).keepalive == 300
+    assert parse(["ClientAliveInterval=0"]).keepalive is None
+    assert AS_SSHD.keepalive is None
     assert parse(["ClientAliveInterval=20"]).keepalive == 20
     assert parse(["ClientAliveInterval=20", "ClientAliveCountMax=0"]).keepalive is None
 

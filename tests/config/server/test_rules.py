@@ -112,15 +112,14 @@ def test_what_asks_for_nothing_that_is_missing(text: str, tmp_path: Path) -> Non
 
 def test_what_has_no_effect_is_told(tmp_path: Path) -> None:
     (tmp_path / "c").write_text(
-        "GSSAPIAuthentication yes\nKerberosAuthentication no\nUsePAM yes\n"
-        "Match user a\nGSSAPIAuthentication yes\n"
+        "LogVerbose x\nKerberosAuthentication no\nModuliFile /m\nMatch user a\nLogVerbose y\n"
     )
     (idle,) = load(tmp_path / "c").described()
     assert idle[0] is LogLevel.VERBOSE
-    assert idle[1].count("GSSAPIAuthentication: ") == 2
+    assert idle[1].count("LogVerbose: ") == 2
     assert f"{tmp_path}/c line 5" in idle[1]
     assert "Kerberos" not in idle[1]
-    assert "UsePAM" in idle[1]
+    assert "ModuliFile" in idle[1]
 
 
 def test_of_some_keywords_the_last_value_counts(tmp_path: Path) -> None:

@@ -236,10 +236,9 @@ class ForwardingCalls(BaseConnection):
         terms = X11Terms(trusted, timeout, xauth, single)
         self._forwarding.display = await forward_display(display, terms)
 
-    @property
-    def _lends(self) -> tuple[OtherRequest, ...]:
-        """The requests for what sessions may use of this host."""
-        return () if self._forwards is None else self._forwards.lends
+    def _lends(self, *, agent: bool = True, x11: bool = True) -> tuple[OtherRequest, ...]:
+        """Return the requests for what a session may use of this host."""
+        return () if self._forwards is None else self._forwards.lends(agent=agent, x11=x11)
 
 
 def _destination(host: str, port: int, path: Path) -> Endpoint:

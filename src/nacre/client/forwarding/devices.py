@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from nacre.aio.channel import Channel
+from nacre.aio.channel import Channel, HasChannel
 from nacre.aio.connection import BaseConnection
-from nacre.aio.waiting import ClosesAtOnce, Later
 from nacre.protocol.tunnel import TUNNEL, TunnelChannel, TunnelMode
 from nacre.tunnels.device import TunnelDevice
 from nacre.tunnels.packet_relay import PacketRelay
 
 
-class DeviceTunnel(ClosesAtOnce):
+class DeviceTunnel(HasChannel):
     """Two tunnel devices that a channel joins. ``async with`` closes it at the end.
 
     :ivar name: the name of this host's device, such as ``tun0``.
@@ -24,16 +23,6 @@ class DeviceTunnel(ClosesAtOnce):
     def closed(self) -> bool:
         """Whether the devices are no longer joined."""
         return self._channel.closing or self._channel.closed
-
-    def close(self) -> Later[None]:
-        """Part the devices. It acts at once; await the result to wait for the server."""
-        self._channel.close()
-        return Later(self.wait_closed)
-
-    async def wait_closed(self) -> None:
-        """Return when both sides have closed the channel."""
-        while not self._channel.closed:
-            await self._channel.changed.wait()
 
 
 async def join_devices(

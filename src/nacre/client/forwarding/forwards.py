@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nacre.aio.channel import Channel
 from nacre.aio.dial import dial
@@ -40,6 +40,7 @@ from nacre.protocol.tcpip import (
     LISTEN,
     LISTEN_STREAMLOCAL,
     PORTS,
+    X11_CHANNEL,
     AllocatedPort,
     Endpoint,
     ForwardedStreamlocalChannel,
@@ -48,7 +49,6 @@ from nacre.protocol.tcpip import (
     TCPIPChannel,
     TCPIPForward,
 )
-from nacre.protocol.x11 import X11_CHANNEL
 from nacre.tunnels.listeners import Listening, Take, bind
 from nacre.tunnels.relay import carry, discard
 from nacre.tunnels.socks import NEGOTIATION, Negotiation, SOCKSError
@@ -57,8 +57,14 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.aio.connection import BaseConnection
-    from nacre.client.forwarding.remote_socks import RemoteSOCKS
     from nacre.client.forwarding.x11 import X11Forward
+
+
+class Serves(Protocol):
+    """What serves connections that the server has accepted, in place of one destination."""
+
+    async def serve(self, carried: Carried, ask: AskOpen) -> None:
+        """Answer the channel of one, and carry it to its end."""
 
 
 class Forwards:
@@ -72,7 +78,7 @@ class Forwards:
         self._connection = connection
         self._carried = Carried(connection)
         self._session = session
-        self._remote: dict[Endpoint, Endpoint | RemoteSOCKS] = {}
+        self._remote: dict[Endpoint, Endpoint | Serves] = {}
         self._agent: str | None = None
         self.display: X11Forward | None = None
 
@@ -152,10 +158,10 @@ class Forwards:
 
         return await self.remote(RemoteSOCKS(permitted), listen)
 
-    async def remote(self, leads: Endpoint | RemoteSOCKS, listen: Endpoint) -> Listener:
+    async def remote(self, leads: Endpoint | Serves, listen: Endpoint) -> Listener:
         """See :meth:`Connection.forward_remote`.
 
-        :param leads: the destination, or the proxy that learns it from each client.
+        :param leads: the destination, or what serves each connection.
         """
         if listen in self._remote:
             raise RequestFailed(f"{listen} of the server is forwarded already")
@@ -195,11 +201,13 @@ class Forwards:
         """Whether sessions may use our agent."""
         return self._agent is not None
 
-    @property
-    def lends(self) -> tuple[OtherRequest, ...]:
-        """The requests for what sessions may use of ours."""
-        agent = (OtherRequest(AGENT_REQUEST, b""),) if self.lends_agent else ()
-        return agent if self.display is None else (*agent, self.display.request)
+    def lends(self, *, agent: bool = True, x11: bool = True) -> tuple[OtherRequest, ...]:
+        """Return the requests for what a session may use of ours.
+
+        :param agent: whether it wants the agent, and ``x11`` whether it wants the display.
+        """
+        lent = (OtherRequest(AGENT_REQUEST, b""),) if agent and self.lends_agent else ()
+        return (*lent, self.display.request) if x11 and self.display is not None else lent
 
     async def accept(self, ask: AskOpen) -> None:
         """Answer a channel that the server opens, from the table :data:`ACCEPTS`."""
@@ -228,7 +236,7 @@ class Forwards:
             return
         await self._lead(self._remote.get(Endpoint(path=opened.path)), ask)
 
-    async def _lead(self, leads: Endpoint | RemoteSOCKS | None, ask: AskOpen) -> None:
+    async def _lead(self, leads: Endpoint | Serves | None, ask: AskOpen) -> None:
         """Answer a channel of something that we requested, if ``leads`` says where it leads."""
         if leads is None:
             self._carried.refuse(ask)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nacre.aio.channel import Channel
+from nacre.aio.channel import Channel, HasChannel
 from nacre.aio.stream import Reader, Writer
-from nacre.aio.waiting import ClosesAtOnce, Later
 from nacre.wire.numbers import MAIN
 
 if TYPE_CHECKING:
     from nacre.aio.connection import BaseConnection
 
 
-class Tunnel(ClosesAtOnce):
+class Tunnel(HasChannel):
     """A connection that the server made for us. ``async with`` closes it at the end.
 
     ``nacre.connect(..., sock=tunnel)`` logs in to what is at its other end.
@@ -29,13 +28,3 @@ class Tunnel(ClosesAtOnce):
         self.via = via
         self._channel = channel
         channel.sinks = {MAIN: self.reader}
-
-    def close(self) -> Later[None]:
-        """Close the connection. It acts at once; await the result to wait for the end."""
-        self._channel.close()
-        return Later(self.wait_closed)
-
-    async def wait_closed(self) -> None:
-        """Return when both sides have closed it."""
-        while not self._channel.closed:
-            await self._channel.changed.wait()

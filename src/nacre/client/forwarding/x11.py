@@ -18,7 +18,7 @@ from nacre.client.forwarding.carried import Carried
 from nacre.errors import ConfigurationError, ConnectFailed
 from nacre.protocol.asks import AskOpen
 from nacre.protocol.requests import OtherRequest
-from nacre.protocol.x11 import X11_REQUEST, X11Request
+from nacre.protocol.tcpip import X11_REQUEST, X11Request
 from nacre.tunnels.unix import UnixSockets
 from nacre.tunnels.x11 import (
     COOKIE_BYTES,

@@ -10,13 +10,14 @@ from nacre.aio.connection import Trace
 from nacre.client.connection import Connection
 from nacre.client.identities import Identities
 from nacre.client.sharing import messages
+from nacre.client.sharing.forwards import SharedForwards
+from nacre.client.sharing.talk import asked, greeted
 from nacre.client.target import Target
 from nacre.client.trust.files import KnownHostsFile
 from nacre.errors import ConnectFailed, MalformedMessage
 from nacre.limits import Limits
 from nacre.protocol.options import ClientOptions, algorithms
 from nacre.ssh2.shared import SharedClient
-from nacre.wire.message import Record
 from nacre.wire.text import safe
 
 
@@ -45,6 +46,7 @@ async def connect_shared(
         keepalive_count=1,
         trace=trace,
     )
+    connection._forwards = SharedForwards(connection, path)
     try:
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: connection.driver, sock=sock)
@@ -57,44 +59,18 @@ async def connect_shared(
 
 async def _carried(path: str) -> socket.socket:
     """Return a socket to the master on which it carries packets."""
-    sock = socket.socket(socket.AF_UNIX)
+    sock = await greeted(path)
     try:
-        sock.setblocking(False)
-        loop = asyncio.get_running_loop()
-        await loop.sock_connect(sock, path)
-        hello = messages.encode(messages.Hello(messages.VERSION, b""))
-        await loop.sock_sendall(sock, hello + messages.encode(messages.Proxy(0)))
-        first = await _receive(sock)
-        if not isinstance(first, messages.Hello) or first.version != messages.VERSION:
-            raise ConnectFailed(f"{safe(path)}: the master speaks another version of its protocol")
-        answer = await _receive(sock)
+        answer = await asked(sock, messages.Proxy(0))
         if not isinstance(answer, messages.Proxied):
             why = safe(getattr(answer, "reason", "it has another answer"), 200)
             raise ConnectFailed(f"{safe(path)}: the master does not carry connections: {why}")
     except (OSError, MalformedMessage) as error:
         sock.close()
-        reason = getattr(error, "strerror", None) or error
-        raise ConnectFailed(f"no master answers at {safe(path)}: {reason}") from error
+        if isinstance(error, ConnectFailed):
+            raise
+        raise ConnectFailed(f"no master answers at {safe(path)}: {error}") from error
     except BaseException:
         sock.close()
         raise
     return sock
-
-
-async def _receive(sock: socket.socket) -> Record:
-    """Return the next message. What follows it stays in the socket: packets may."""
-    size = int.from_bytes(await _exactly(sock, 4), "big")
-    if size > messages.MAXIMUM_MESSAGE:
-        raise MalformedMessage(f"a message of {size} bytes is announced")
-    return messages.decode(await _exactly(sock, size))
-
-
-async def _exactly(sock: socket.socket, size: int) -> bytes:
-    loop = asyncio.get_running_loop()
-    data = b""
-    while len(data) < size:
-        more = await loop.sock_recv(sock, size - len(data))
-        if not more:
-            raise ConnectionResetError("the master ended the connection")
-        data += more
-    return data

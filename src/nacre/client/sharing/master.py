@@ -217,7 +217,7 @@ class _Served:
         if await self._allowed(message, "Allow shared connection to {}? "):
             self._sock.send(Proxied(message.request_id))
             connection = self._master.connection
-            await serve_proxy(connection, self._sock.give(), agent=connection.forwards_agent)
+            await serve_proxy(connection, connection._forwarding, self._sock.give())
 
     async def _alive(self, message: AliveCheck) -> None:
         self._sock.send(Alive(message.request_id, os.getpid()))

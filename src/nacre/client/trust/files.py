@@ -158,7 +158,7 @@ class KnownHostsFile:
         If the best one does already, the order stays. Otherwise those of the types on record come
         first, and all of certificates if the host has an authority.
         """
-        self._offered[host, port] = offered
+        self.asks_for(host, port, offered)
         types, has_authority = self._sources.known(*self._name(host, port))
         if offered and _type_of(offered[0]) in types:
             return offered
@@ -169,11 +169,15 @@ class KnownHostsFile:
 
         return tuple(sorted(offered, key=other))
 
+    def asks_for(self, host: str, port: int, offered: tuple[str, ...]) -> None:
+        """Note the algorithms that a host is asked for in the caller's own order."""
+        self._offered[host, port] = offered
+
     async def check(self, host: str, port: int, address: str, key: PublicKey) -> None:
         """Return if ``key`` is trusted for ``host``.
 
         A certificate that can't be used counts as the key that it certifies, unless
-        :meth:`algorithms` was told of none that such a key has.
+        :meth:`algorithms` or :meth:`asks_for` was told of none that such a key has.
 
         :raises HostKeyUnknown: no line has it, and it was not accepted; or it is a certificate that
             can't be used, and its key is not asked for.

@@ -57,6 +57,9 @@ class ClientConfig:
     :ivar obscure_keystroke_timing: milliseconds between packets while the user types; 0 for none.
     :ivar ip_qos: bytes for TOS or the traffic class: of interactive sessions, and of others; None
         leaves it to the system.
+    :ivar gssapi_client_identity: the user's principal, or None for the default one.
+    :ivar gssapi_kex_algorithms: names without their mechanism; None for all that nacre has.
+    :ivar gssapi_server_identity: the server's name for GSSAPI, or None for the host's.
     :ivar identity_files: empty for the default ones. ``none`` does not appear in it.
     :ivar no_identity_files: whether ``none`` was the only identity file.
     :ivar refuse_connection: the message with which to refuse to connect, or None.
@@ -100,6 +103,13 @@ class ClientConfig:
         "/etc/ssh/ssh_known_hosts",
         "/etc/ssh/ssh_known_hosts2",
     )
+    gssapi_authentication: bool = False
+    gssapi_client_identity: str | None = None
+    gssapi_delegate_credentials: bool = False
+    gssapi_kex_algorithms: tuple[str, ...] | None = None
+    gssapi_key_exchange: bool = False
+    gssapi_server_identity: str | None = None
+    gssapi_trust_dns: bool = False
     hash_known_hosts: bool = False
     host_key_algorithms: str | None = None
     host_key_alias: str | None = None
@@ -126,6 +136,7 @@ class ClientConfig:
     port: int = 22
     profile: Profile = "default"
     preferred_authentications: tuple[str, ...] = (
+        *("gssapi-keyex", "gssapi-with-mic"),
         *("hostbased", "publickey", "keyboard-interactive", "password"),
     )
     protocol: tuple[int, ...] = (2,)

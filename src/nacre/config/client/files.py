@@ -20,17 +20,22 @@ class Config:
     """ssh_config files, read once. :meth:`lookup` returns what they say for a host.
 
     :param files: the files, in order: the first value of a keyword counts.
+    :param options: ``Keyword=Value`` texts that count before them, for every host.
     """
 
-    def __init__(self, files: Iterable[ConfigFile]) -> None:
+    def __init__(self, files: Iterable[ConfigFile], options: Iterable[str] = ()) -> None:
         self._files = tuple(files)
+        self._options = tuple(options)
         self._texts: dict[str, str] = {}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | None = None) -> Config:
+    def load(
+        cls, path: str | os.PathLike[str] | None = None, options: Iterable[str] = ()
+    ) -> Config:
         """Return the user's and the system's configuration.
 
         :param path: a file to read in place of both; ``none`` reads no file.
+        :param options: ``Keyword=Value`` texts that count before the files, for every host.
         :raises ConfigurationError: ``path`` can't be read.
         """
         home = os.path.expanduser("~/.ssh")
@@ -40,12 +45,13 @@ class Config:
                 (
                     ConfigFile(user, home, private=True),
                     ConfigFile(SYSTEM_FILE, os.path.dirname(SYSTEM_FILE)),
-                )
+                ),
+                options,
             )
         name = os.fspath(path)
         if name.lower() == "none":
-            return cls(())
-        return cls((ConfigFile(name, home, needed=True),))
+            return cls((), options)
+        return cls((ConfigFile(name, home, needed=True),), options)
 
     def lookup(
         self, host: str, options: Iterable[str] = (), *, command: str | None = None
@@ -61,7 +67,7 @@ class Config:
         :raises ConfigurationError: a keyword is unknown, or a value is bad; the message names the
             file and the line.
         """
-        options = tuple(options)
+        options = (*options, *self._options)
         if not options and not any(f.needed or os.path.exists(f.path) for f in self._files):
             return ClientConfig()  # without the schema, which takes a while to load
         from nacre.config.client.reader import ClientReader

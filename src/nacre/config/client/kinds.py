@@ -126,7 +126,7 @@ def _devices(keyword: str, text: str) -> str:
 def _jump(keyword: str, found: list[str]) -> str | None:
     from nacre.config.destination import parse_jumps
 
-    text = found[0].split(maxsplit=1)[0]
+    text = next(iter(found[0].split(maxsplit=1)), "")
     if text.lower() == "none":
         return "none"
     last = parse_jumps(keyword, text)[-1]

@@ -13,7 +13,7 @@ from typing import Any
 
 from nacre.config.client.config import ClientConfig, fields_of
 from nacre.config.client.words import SCHEMA
-from nacre.config.schema import Keyword, Origin, Setting, check_count
+from nacre.config.schema import COMMAND_LINE, Keyword, Origin, Setting, check_count
 from nacre.config.syntax.match import Criterion, in_list, meets, parse_criteria
 from nacre.config.syntax.reader import ConfigFile, FileReader, needed, parse_value
 from nacre.config.syntax.tokens import expand
@@ -262,6 +262,8 @@ class ClientReader(FileReader[bool]):
         import subprocess  # asyncio loads it too, but -G does without
 
         text = expand(command, self._tokens())
+        if text != command:
+            self._check_for_shell()
         shell = os.environ.get("SHELL") or "/bin/sh"
         try:
             done = subprocess.run(
@@ -280,6 +282,14 @@ class ClientReader(FileReader[bool]):
                 f"Match exec: can't run {safe(shell)}: {error.strerror}"
             ) from error
         return done.returncode == 0
+
+    def _check_for_shell(self) -> None:
+        """Check the names that whoever started the connection has given."""
+        from nacre.config.destination import check_for_shell
+
+        user = self._found.get("User")
+        given = user is not None and user[0].origin == COMMAND_LINE
+        check_for_shell((self._original, self.host_name), self._user if given else None)
 
     def _tokens(self) -> dict[str, str]:
         from nacre.config.syntax.tokens import host_tokens

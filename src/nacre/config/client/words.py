@@ -51,6 +51,7 @@ from nacre.config.kinds import (
     ASSIGNMENTS,
     FILES,
     GATHERED_FILE,
+    GSS_KEX,
     LOG_LEVEL,
     MASK,
     NAMES,
@@ -69,15 +70,15 @@ from nacre.config.tunnels import DYNAMIC_FORWARD, LOCAL_FORWARD, REMOTE_FORWARD
 _HOST_TOKENS = "dhijkLlnpruC"
 """The tokens of most keywords; see :mod:`nacre.config.syntax.tokens`."""
 
-_GSSAPI = "nacre has no GSSAPI: other methods log in"
+_RENEWAL = "tickets are passed on at the login alone"
 _PKCS11 = "nacre loads no library of tokens: `nacre add -s LIBRARY` has an agent use its keys"
 _CALLS = "it names functions in OpenSSH's source"
 
 
-def _patched(name: str, kind: Kind, about: str, default: str = "") -> Keyword:
+def _patched(name: str, kind: Kind, about: str, field: str, default: str = "") -> Keyword:
     """Return the row of a word that the OpenSSH of Debian and Red Hat has."""
     about = f"{about}; a word of Debian's and Red Hat's OpenSSH."
-    return idle(name, kind, about, _GSSAPI, default, patched=True)
+    return Keyword(name, kind, about, field, default, patched=True)
 
 
 _WORDS = (
@@ -140,26 +141,55 @@ _WORDS = (
         "ForwardX11Trusted", YES_NO, "Give remote X11 programs all rights.", "forward_x11_trusted"
     ),
     Keyword("GatewayPorts", YES_NO, "Let other hosts use forwarded ports.", "gateway_ports"),
-    idle("GSSAPIAuthentication", YES_NO, "Log in by GSSAPI.", _GSSAPI, "no"),
-    _patched("GSSAPIKeyExchange", YES_NO, "Exchange keys by GSSAPI", "no"),
-    idle(
+    Keyword(
+        "GSSAPIAuthentication",
+        YES_NO,
+        "Log in by GSSAPI, with a Kerberos ticket.",
+        "gssapi_authentication",
+    ),
+    _patched(
+        "GSSAPIKeyExchange",
+        YES_NO,
+        "Have Kerberos prove the server's name in the key exchange, in place of a host key",
+        "gssapi_key_exchange",
+    ),
+    Keyword(
         "GSSAPIDelegateCredentials",
         YES_NO,
-        "Give the server the credentials of GSSAPI.",
-        _GSSAPI,
-        "no",
+        "Give the server tickets to act for the user.",
+        "gssapi_delegate_credentials",
     ),
-    _patched("GSSAPITrustDns", YES_NO, "Let the DNS tell the host's name for GSSAPI", "no"),
-    _patched("GSSAPIRenewalForcesRekey", YES_NO, "Exchange keys when credentials are new", "no"),
+    _patched(
+        "GSSAPITrustDns",
+        YES_NO,
+        "Let the DNS tell the host's name for GSSAPI",
+        "gssapi_trust_dns",
+    ),
+    idle(
+        "GSSAPIRenewalForcesRekey",
+        YES_NO,
+        "Exchange keys when tickets are new; a word of Debian's and Red Hat's OpenSSH.",
+        _RENEWAL,
+        "no",
+        patched=True,
+    ),
     _patched(
         "GSSAPIKexAlgorithms",
-        WORD,
+        GSS_KEX,
         "The key exchange methods of GSSAPI",
+        "gssapi_kex_algorithms",
         "gss-group14-sha256-,gss-group16-sha512-,gss-nistp256-sha256-,gss-curve25519-sha256-,"
         "gss-group14-sha1-,gss-gex-sha1-",
     ),
-    _patched("GSSAPIClientIdentity", WORD, "The identity for GSSAPI"),
-    _patched("GSSAPIServerIdentity", WORD, "The server's identity for GSSAPI"),
+    _patched(
+        "GSSAPIClientIdentity", WORD, "The principal to log in with", "gssapi_client_identity"
+    ),
+    _patched(
+        "GSSAPIServerIdentity",
+        WORD,
+        "The server's name for GSSAPI, where it is not the host's",
+        "gssapi_server_identity",
+    ),
     Keyword(
         "HashKnownHosts",
         YES_NO,

@@ -12,12 +12,13 @@ from nacre.config.server.kinds import joined_penalties
 from nacre.config.server.penalties import DEFAULT_PENALTIES, PenaltyRules
 from nacre.config.server.words import SCHEMA
 from nacre.config.values import LogLevel, RekeyLimit, own_algorithms
+from nacre.crypto.kex.gss import methods as gss_methods
 from nacre.limits import DEFAULT_LIMITS, Limits
 from nacre.protocol.options import Algorithms, Profile, algorithms, choose
 from nacre.value import replace
 
 if TYPE_CHECKING:
-    from nacre.keys.key_options import HostPort
+    from nacre.config.server.kinds import Permitted
 
 Settings: TypeAlias = "Mapping[str, tuple[Setting, ...]]"
 """Keywords that were set, with their values and where these were written."""
@@ -46,6 +47,9 @@ class ServerConfig:
         the loopback address, ``yes`` for all, ``clientspecified`` for the one the client requests.
     :ivar permit_open: the destinations of clients' connections; None for all, and a port of None
         for all ports.
+    :ivar gssapi_delegate_credentials: whether to take tickets; None is yes, as in OpenSSH, whose
+        older versions lack the keyword.
+    :ivar gssapi_kex_algorithms: names without their mechanism; None for all that nacre has.
     :ivar permit_root_login: how an account with uid 0 may log in: ``yes``, ``no``,
         ``prohibit-password`` or ``forced-commands-only``.
     :ivar allow_users: patterns of names, or of ``name@address``, of users who may log in; empty for
@@ -114,7 +118,7 @@ class ServerConfig:
     login_grace_time: int = 120
     accept_env: tuple[str, ...] = ()
     banner: Path | None = None
-    client_alive_interval: int = 0
+    client_alive_interval: int = 300
     client_alive_count_max: int = 3
     log_level: LogLevel = LogLevel.INFO
     allow_tcp_forwarding: frozenset[str] = frozenset({"local", "remote"})
@@ -122,8 +126,8 @@ class ServerConfig:
     allow_agent_forwarding: bool = True
     disable_forwarding: bool = False
     gateway_ports: str = "no"
-    permit_open: tuple[HostPort, ...] | None = None
-    permit_listen: tuple[HostPort, ...] | None = None
+    permit_open: tuple[Permitted, ...] | None = None
+    permit_listen: tuple[Permitted, ...] | None = None
     stream_local_bind_mask: int = 0o177
     stream_local_bind_unlink: bool = False
     tcp_keep_alive: bool = True
@@ -132,6 +136,14 @@ class ServerConfig:
     hostbased_uses_name_from_packet_only: bool = False
     ignore_rhosts: str = "yes"
     ignore_user_known_hosts: bool = False
+    gssapi_authentication: bool = False
+    gssapi_cleanup_credentials: bool = True
+    gssapi_delegate_credentials: bool | None = None
+    gssapi_key_exchange: bool = False
+    gssapi_strict_acceptor_check: bool = True
+    gssapi_kex_algorithms: tuple[str, ...] | None = None
+    use_pam: bool = True
+    pam_service_name: str = "sshd"
     password_authentication: bool = True
     kbd_interactive_authentication: bool = True
     permit_root_login: str = "prohibit-password"
@@ -203,6 +215,10 @@ class ServerConfig:
             ca_signatures=own_algorithms("CA signature", self.ca_signature_algorithms),
         )
 
+    def gss_kex(self) -> tuple[str, ...]:
+        """Return the key exchange methods of GSSAPI to offer."""
+        return gss_methods(self.gssapi_kex_algorithms) if self.gssapi_key_exchange else ()
+
     def accepted(self, profile: Profile = "default") -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the algorithms of users' signatures, and of those of their authorities."""
         return (
@@ -244,6 +260,8 @@ class ServerConfig:
 
 AS_SSHD = ServerConfig(
     per_source_penalties=DEFAULT_PENALTIES,
+    client_alive_interval=0,
+    use_pam=False,
     subsystems=(),
     pid_file="/run/sshd.pid",
     host_keys=tuple(f"/etc/ssh/ssh_host_{name}_key" for name in ("rsa", "ecdsa", "ed25519")),

@@ -51,6 +51,8 @@ def _shown(word: Keyword, config: ServerConfig, profile: Profile) -> Shown:
         return list(_listening(config))
     if word.name in ALGORITHM_KINDS:
         return _algorithms(word, config, profile)
+    if word.default and word.name not in config.settings:
+        return word.default
     if word.field:
         return word.kind.show(getattr(config, word.field))
     values = config.settings.get(word.name)

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nacre.config import values
 from nacre.config.kinds import choice, several, single
@@ -14,14 +14,12 @@ from nacre.config.schema import Kind, Shown
 from nacre.config.server.penalties import PenaltyRules, penalties, penalties_shown
 from nacre.config.syntax.lexer import words
 from nacre.config.syntax.match import parse_networks
-from nacre.errors import ConfigurationError
+from nacre.errors import ConfigurationError, KeyFormatError
 
 if TYPE_CHECKING:
     from nacre.keys.key_options import HostPort
 
 MOST = 100_000_000
-
-_PLACE = re.compile(r"((?:\[([^\]]+)\]|([^:\[\]]*)):)?([^:\[\]]+)")
 
 _METHODS = (
     *("none", "publickey", "password", "keyboard-interactive", "hostbased"),
@@ -131,7 +129,17 @@ def _methods_shown(found: tuple[tuple[str, ...], ...]) -> str:
     return " ".join(",".join(names) for names in found) or "any"
 
 
-def _places(default_host: str | None) -> Callable[[str, list[str]], tuple[HostPort, ...] | None]:
+class Permitted(NamedTuple):
+    """A place of PermitOpen or PermitListen.
+
+    :ivar text: how it was written, which ``sshd -T`` shows.
+    """
+
+    place: HostPort
+    text: str
+
+
+def _places(default_host: str | None) -> Callable[[str, list[str]], tuple[Permitted, ...] | None]:
     """Return a parser of ``any`` (None), ``none`` (empty), or hosts with ports, which may be ``*``.
 
     :param default_host: the host of a port alone, or None if a host is required.
@@ -139,14 +147,16 @@ def _places(default_host: str | None) -> Callable[[str, list[str]], tuple[HostPo
     shown = "host:port" if default_host is None else "port or host:port"
     allowed = f"any, none, or {shown}, once or more"
 
-    def place(keyword: str, text: str) -> HostPort:
-        found = _PLACE.fullmatch(text)
-        host = default_host if found is None or found[1] is None else found[2] or found[3] or ""
-        if found is None or host is None:
-            raise values.bad(keyword, text, allowed)
-        return host, None if found[4] == "*" else values.port(keyword, found[4])
+    def place(keyword: str, text: str) -> Permitted:
+        from nacre.keys.key_options import host_port
 
-    def take(keyword: str, found: list[str]) -> tuple[HostPort, ...] | None:
+        whole = text if default_host is None or ":" in text else f"{default_host}:{text}"
+        try:
+            return Permitted(host_port(whole, None, values.service, delimiters=":"), whole)
+        except KeyFormatError:
+            raise values.bad(keyword, text, allowed) from None
+
+    def take(keyword: str, found: list[str]) -> tuple[Permitted, ...] | None:
         lower = [text.lower() for text in found]
         if lower in (["any"], ["none"]):
             return None if lower == ["any"] else ()
@@ -155,13 +165,10 @@ def _places(default_host: str | None) -> Callable[[str, list[str]], tuple[HostPo
     return take
 
 
-def _places_shown(found: tuple[HostPort, ...] | None) -> str:
+def _places_shown(found: tuple[Permitted, ...] | None) -> str:
     if not found:
         return "any" if found is None else "none"
-    return " ".join(
-        f"{f'[{host}]' if ':' in host else host}:{'*' if port is None else port}"
-        for host, port in found
-    )
+    return " ".join(one.text for one in found)
 
 
 def _max_startups(keyword: str, value: str) -> str:
@@ -298,6 +305,9 @@ _COMPRESSIONS = {
 _HASHES = {name: name.upper() for name in ("md5", "sha1", "sha256", "sha384", "sha512")}
 
 SWITCH = choice({"yes": True, "no": False})
+UNSHOWN_SWITCH = choice({"yes": True, "no": False}, {None: None})
+"""A switch of newer versions of OpenSSH: sshd -T does not print it while it is not set."""
+
 PORTS = single("a port, 1 to 65535", _ports, lambda found: [str(port) for port in found])
 LISTEN_ADDRESSES = several(
     "HOST, HOST:PORT, [IPV6] or [IPV6]:PORT, perhaps with rdomain NAME", _listen, _listen_shown

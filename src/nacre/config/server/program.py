@@ -18,7 +18,7 @@ _POLICYS = frozenset(
         *("AuthenticationMethods", "ChrootDirectory", "DenyGroups", "DenyUsers"),
         *("DisableForwarding", "ForceCommand", "KbdInteractiveAuthentication"),
         *("PasswordAuthentication", "PermitListen", "PermitOpen", "PermitRootLogin", "PermitTTY"),
-        "PubkeyAuthentication",
+        *("GSSAPIAuthentication", "PubkeyAuthentication"),
     }
 )
 """Keywords that a program's policy and handler decide in place of the file."""

@@ -138,12 +138,14 @@ def check_methods(config: ServerConfig) -> None:
 
     :raises ConfigurationError: each list has a method that is switched off.
     """
-    off = {"gssapi-with-mic", "gssapi-keyex"}
+    off = set()
     for name, on in (
         ("publickey", config.pubkey_authentication),
         ("password", config.password_authentication),
         ("keyboard-interactive", config.kbd_interactive_authentication),
         ("hostbased", config.hostbased_authentication),
+        ("gssapi-with-mic", config.gssapi_authentication),
+        ("gssapi-keyex", config.gssapi_authentication and config.gssapi_key_exchange),
     ):
         if not on:
             off.add(name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from nacre.config.kinds import (
     ASSIGNMENTS,
+    GSS_KEX,
     LOG_LEVEL,
     MASK,
     SECONDS,
@@ -58,14 +59,14 @@ from nacre.config.server.kinds import (
     SUBSYSTEM,
     SWITCH,
     SYSLOG_FACILITY,
+    UNSHOWN_SWITCH,
     UNUSED_TIMEOUT,
     USERS,
     VARIABLES,
 )
 
-_PAM = "PAM is asked about system accounts where the system has it"
 _KERBEROS = "nacre has no Kerberos: other methods log in"
-_GSSAPI = "nacre has no GSSAPI: other methods log in"
+_RENEWAL = "tickets are taken at the login alone"
 _ONE_PROGRAM = "nacre has no programs apart for logins and sessions"
 
 _WORDS = (
@@ -87,8 +88,14 @@ _WORDS = (
         gathers=True,
         in_match=False,
     ),
-    idle("UsePAM", SWITCH, "Ask PAM about accounts.", _PAM, "no", in_match=False),
-    idle("PAMServiceName", WORD, "The service file of PAM.", _PAM, "sshd"),
+    Keyword(
+        "UsePAM",
+        SWITCH,
+        "Have PAM check passwords and accounts, and open sessions; for accounts of this system.",
+        "use_pam",
+        in_match=False,
+    ),
+    Keyword("PAMServiceName", WORD, "The file of PAM in /etc/pam.d.", "pam_service_name"),
     Keyword(
         "LoginGraceTime",
         SECONDS,
@@ -170,53 +177,56 @@ _WORDS = (
         in_match=False,
     ),
     idle("KerberosGetAFSToken", ANYTHING, "Get a token of AFS.", _KERBEROS, in_match=False),
-    idle("GSSAPIAuthentication", SWITCH, "Log in by GSSAPI.", _GSSAPI, "no"),
-    idle(
+    Keyword(
+        "GSSAPIAuthentication",
+        SWITCH,
+        "Log in by GSSAPI, with a Kerberos ticket.",
+        "gssapi_authentication",
+    ),
+    Keyword(
         "GSSAPICleanupCredentials",
         SWITCH,
-        "Remove credentials at the logout.",
-        _GSSAPI,
-        "yes",
+        "Remove the tickets of a session at its end.",
+        "gssapi_cleanup_credentials",
         in_match=False,
     ),
-    idle(
+    Keyword(
         "GSSAPIDelegateCredentials",
-        SWITCH,
-        "Take credentials that clients delegate.",
-        _GSSAPI,
+        UNSHOWN_SWITCH,
+        "Take tickets that clients delegate.",
+        "gssapi_delegate_credentials",
         in_match=False,
     ),
-    idle(
+    Keyword(
         "GSSAPIKeyExchange",
         SWITCH,
-        "Exchange keys by GSSAPI; a word of Debian's and Red Hat's OpenSSH.",
-        _GSSAPI,
-        "no",
+        "Have Kerberos prove this host's name in the key exchange, in place of a host key; a word "
+        "of Debian's and Red Hat's OpenSSH.",
+        "gssapi_key_exchange",
         in_match=False,
         patched=True,
     ),
-    idle(
+    Keyword(
         "GSSAPIStrictAcceptorCheck",
         SWITCH,
-        "Take only credentials for the name of this host.",
-        _GSSAPI,
-        "yes",
+        "Take only tickets for the name of this host.",
+        "gssapi_strict_acceptor_check",
         in_match=False,
     ),
     idle(
         "GSSAPIStoreCredentialsOnRekey",
         SWITCH,
-        "Store new credentials when keys are exchanged; a word of Debian's and Red Hat's OpenSSH.",
-        _GSSAPI,
+        "Store new tickets when keys are exchanged; a word of Debian's and Red Hat's OpenSSH.",
+        _RENEWAL,
         "no",
         in_match=False,
         patched=True,
     ),
-    idle(
+    Keyword(
         "GSSAPIKexAlgorithms",
-        WORD,
+        GSS_KEX,
         "The key exchange methods of GSSAPI; a word of Debian's and Red Hat's OpenSSH.",
-        _GSSAPI,
+        "gssapi_kex_algorithms",
         "gss-group14-sha256-,gss-group16-sha512-,gss-nistp256-sha256-,gss-curve25519-sha256-,gss-group14-sha1-,gss-gex-sha1-",
         in_match=False,
         patched=True,
