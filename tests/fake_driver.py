@@ -51,7 +51,12 @@ class FakeDriver:
     def before_write(self, collect: Callable[[], None], *, at_once: bool = False) -> None:
         self.collectors.append(collect)
 
-    def send_data(self, channel: int, data: Buffer, stream: int) -> int:
+    def end_turn(self) -> None:
+        """Do what is to be done before this turn's write."""
+        while self.collectors:
+            self.collectors.pop()()
+
+    def send_data(self, channel: int, data: Buffer, stream: int, *, at_once: bool = False) -> int:
         taken = bytes(data[: self.window])
         self.window -= len(taken)
         self.sent.setdefault(stream, bytearray()).extend(taken)

@@ -111,7 +111,7 @@ def client_for(server: nacre.Server, **options: Any) -> Any:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for a condition that other tasks make true soon."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 

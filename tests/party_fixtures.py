@@ -23,11 +23,11 @@ async def nothing_left() -> AsyncIterator[None]:
     files = open_files()
     yield
     for _ in range(20):
-        if len(asyncio.all_tasks()) == 1 and open_files() == files:
+        if len(asyncio.all_tasks()) == 1 and open_files() <= files:
             break
         await asyncio.sleep(0.01)
     assert asyncio.all_tasks() == {asyncio.current_task()}
-    assert open_files() == files
+    assert open_files() <= files
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ async def make_server(
         return servers[-1]
 
     yield start
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         for server in servers:
             await server.close()
 

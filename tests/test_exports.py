@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import os
 import re
@@ -92,10 +93,16 @@ MADE_HERE = frozenset(
 
 FOR_NACRE = frozenset(
     {"Connection.handlers", "Serving.handlers", "Server.admit", "Server.forget", "Session.decide"}
-    | {"Server.logged_in", "Server.apply", "Config.lookup", "Config.__init__"}
-    | {"Identities.vouching"}
+    | {
+        "Server.logged_in",
+        "Server.apply",
+        "Server.attach.frozen",
+        "Server.attach.origin",
+        "Config.lookup",
+        "Config.__init__",
+    }
+    | {"Identities.vouching", "Identities.gssapi"}
     | {"ForwardedDisplay.__init__", "TunnelDevice.__init__", "DeviceTunnel.__init__"}
-    | {"Identities.vouching"}
 )
 """What nacre's own modules use."""
 
@@ -106,6 +113,7 @@ PLAIN = frozenset(
 """Aliases and variables of types that Python itself has."""
 
 
+@functools.cache
 def homes(module: ModuleType) -> dict[str, tuple[str, str]]:
     """Return the module and the name of each of nacre's objects that a module's text refers to."""
     assert module.__file__ is not None

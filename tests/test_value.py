@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
+import pickle
 import pydoc
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 import pytest
@@ -116,6 +120,18 @@ def test_to_dataclasses_a_value_is_one():
     assert dataclasses.asdict(point) == {"x": 1, "y": 0}
 
 
+@value
+class Mapped:
+    variables: Mapping[str, str] = MappingProxyType({})
+
+
+def test_a_mapping_that_can_not_be_changed_is_a_default():
+    (field,) = dataclasses.fields(Mapped)
+    made = field.default_factory  # where such a mapping has no hash, before Python 3.12
+    default = field.default if made is dataclasses.MISSING else made()
+    assert default is Mapped().variables
+
+
 def test_what_is_only_defined_is_not_compiled():
     program = (
         "import builtins\n"
@@ -159,3 +175,9 @@ def test_help_shows_the_fields_of_public_values(name):
     parameters = inspect.signature(kind).parameters
     assert list(parameters) == list(kind.__match_args__ or parameters)
     assert not any(one.kind is one.VAR_POSITIONAL for one in parameters.values())
+
+
+@pytest.mark.parametrize("one", [Point(1, 2), Named(name="a", x=1), Nothing()])
+def test_values_are_copied_and_go_to_other_processes(one: object):
+    assert pickle.loads(pickle.dumps(one)) == one
+    assert copy.copy(one) == one

@@ -39,7 +39,7 @@ def running(tmp_path):
     process.stdout.readline()
     yield path
     process.send_signal(signal.SIGTERM)
-    process.wait(10)
+    process.wait(30)
     process.stdout.close()
 
 
@@ -47,7 +47,7 @@ def add(path, key, file):
     file.write_bytes(dump_private(key))
     file.chmod(0o600)
     environment = os.environ | {"SSH_AUTH_SOCK": str(path)}
-    subprocess.run(["ssh-add", "-q", file], env=environment, check=True, timeout=10)
+    subprocess.run(["ssh-add", "-q", file], env=environment, check=True, timeout=30)
 
 
 @pytest.mark.slow
@@ -190,7 +190,7 @@ async def test_a_signature_may_take_its_time_and_is_cancelled_with_the_login(mon
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await ended.wait()
 
 
@@ -226,7 +226,7 @@ async def test_a_flood_is_not_read():
 
     async with agent_that(flood) as path:
         agent = Agent(path)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert await agent.keys() == []
 
 

@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from nacre.agent import forwarded
+from nacre.agent.client import Agent
 from nacre.agent.forwarded import bind
 from nacre.errors import UnusableKey
 from nacre.keys import generate
@@ -53,3 +54,16 @@ async def test_an_agent_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(forwarded, "QUICK", 0.01)
     with pytest.raises(UnusableKey, match="has not answered"):
         await bound(b"\0\0\0\1")
+
+
+async def test_without_a_host_key_nothing_is_forwarded() -> None:
+    """An agent that can't know the way of a request would let restricted keys be used anywhere."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(UnusableKey, match="exchanged by GSSAPI"):
+        await bind(ours, SessionProof(b"session", None))
+
+
+def test_a_login_without_a_host_key_asks_the_agent_unbound() -> None:
+    agent = Agent("/nowhere")
+    assert agent.bound(SessionProof(b"session", None)) is agent
+    assert agent.bound(SESSION) is not agent

@@ -15,6 +15,7 @@ from nacre.keys.base import Presence
 from nacre.keys.families.security_key import (
     ECDSA,
     ED25519,
+    AlreadyKept,
     Enrolled,
     PinRequired,
     SecurityFlags,
@@ -85,6 +86,26 @@ def test_keys_that_it_keeps_are_listed() -> None:
     with pytest.raises(UnusableKey, match="PIN"):
         resident(pin="4321", devices=lambda: [token])
     assert resident(pin=PIN, devices=lambda: [VirtualToken(PIN)]) == []
+
+
+def test_a_key_that_it_keeps_is_lost_only_on_purpose() -> None:
+    token = VirtualToken(PIN)
+    wanted = TOUCH | RESIDENT
+    old = [make(token, flags=wanted, pin=PIN, user=user).key for user in ("alice", "bob")]
+    for user in ("alice", "bob"):
+        with pytest.raises(AlreadyKept, match="keeps a key for this"):
+            make(token, flags=wanted, pin=PIN, user=user)
+    make(token, flags=wanted, pin=PIN, user="carol")
+    make(token, flags=wanted, pin=PIN, user="alice", application="ssh:other")
+    new = make(token, flags=wanted | SecurityFlags.FORCE, pin=PIN, user="bob").key
+    assert new.flags == wanted
+    handles = [key.handle for key, _ in resident(pin=PIN, devices=lambda: [token])]
+    assert (old[0].handle in handles, old[1].handle in handles, new.handle in handles) == (
+        True,
+        False,
+        True,
+    )
+    assert len(handles) == 4
 
 
 def test_the_attestation_covers_the_challenge() -> None:

@@ -68,7 +68,8 @@ class VirtualToken(CtapDevice):
     ) -> bytes:
         assert cmd == _CBOR
         arguments: Any = cbor.decode(data[1:]) if data[1:] else {}
-        work = {1: self._make, 2: self._assert, 4: self._info, 6: self._client_pin, 10: self._list}
+        work = {1: self._make, 2: self._assert, 4: self._info, 6: self._client_pin}
+        work |= {8: self._next_assertion, 10: self._list}
         try:
             answer = work[data[0]](arguments, event)
         except Refusal as refusal:
@@ -118,6 +119,10 @@ class VirtualToken(CtapDevice):
             secret = ec.generate_private_key(ec.SECP256R1())
             cose = ES256.from_cryptography_key(secret.public_key())
         handle = os.urandom(48)
+        if options.get("rk"):
+            for h in self._of(party["id"]):
+                if self._kept[h]["user"]["id"] == user["id"]:
+                    del self._kept[h]
         self._kept[handle] = {
             "secret": secret,
             "party": party["id"],
@@ -134,12 +139,16 @@ class VirtualToken(CtapDevice):
     def _assert(self, arguments: Any, event: Event | None) -> Any:
         party, digest = arguments[1], arguments[2]
         options = arguments.get(5, {})
-        handles = [bytes(one["id"]) for one in arguments.get(3, [])]
-        known = [h for h in handles if h in self._kept and self._kept[h]["party"] == party]
+        verified = self._verified(arguments.get(6), digest)
+        if 3 not in arguments:
+            # Those that it keeps are found with the PIN alone (credProtect).
+            known = self._of(party) if verified else []
+        else:
+            handles = [bytes(one["id"]) for one in arguments[3]]
+            known = [h for h in handles if h in self._kept and self._kept[h]["party"] == party]
         if not known:
             raise Refusal(ERR.NO_CREDENTIALS)
         one = self._kept[known[0]]
-        verified = self._verified(arguments.get(6), digest)
         if one["protection"] == 3 and not verified:
             raise Refusal(ERR.NO_CREDENTIALS)
         touched = options.get("up", True)
@@ -147,7 +156,19 @@ class VirtualToken(CtapDevice):
             self._touch(event)
         data = self._data(party, int(touched) | (0x04 if verified else 0), b"")
         signature = self._sign(one["secret"], data + digest)
-        return {1: {"type": "public-key", "id": known[0]}, 2: data, 3: signature}
+        answer = {1: {"type": "public-key", "id": known[0]}, 2: data, 3: signature}
+        if 3 in arguments:
+            return answer
+        self._listing = [{**answer, 4: {"id": self._kept[h]["user"]["id"]}} for h in known]
+        return {**self._listing.pop(0), 5: len(known)}
+
+    def _next_assertion(self, arguments: Any, event: Event | None) -> Any:
+        return self._listing.pop(0)
+
+    def _of(self, party: str) -> list[bytes]:
+        """Return the handles of the keys that it keeps for a party."""
+        kept = self._kept.items()
+        return [h for h, one in kept if one["resident"] and one["party"] == party]
 
     def _data(self, party: str, flags: int, attested: bytes) -> bytes:
         self._counter += 1

@@ -6,15 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
-from attacks.links import Crooked, error, inside, key_holder, of, policy, refused, say
+from attacks.links import Crooked, error, key_holder, of, policy, refused, say
+from attacks.logins import kept_out, password, request, session_id, signed, waiting
+from contexts import FakeContext, stepping
 from nacre.errors import Disconnected, NacreError, RemoteProtocolError
 from nacre.keys import PrivateKey, generate
 from nacre.protocol.asks import (
     Answer,
     Ask,
-    AskAuthentication,
     AskKeyboardInteractive,
     AskPassword,
+    AskPrincipal,
     AskPublicKey,
     AskUser,
     Challenge,
@@ -22,18 +24,21 @@ from nacre.protocol.asks import (
     Prompt,
 )
 from nacre.protocol.events import Authenticated, AuthResult, MessageSeen
+from nacre.protocol.gssapi import KERBEROS
 from nacre.protocol.options import ServerOptions, algorithms
 from nacre.protocol.phases import Phase
 from nacre.ssh2.auth.messages import (
     InfoResponse,
     InteractiveRequest,
-    PasswordRequest,
+    MechanismsRequest,
     PublicKeyQuery,
     PublicKeyRequest,
+    SecurityMIC,
+    SecurityToken,
     UserauthRequest,
 )
 from nacre.testing import PASSWORD, Pair, agreeable, host_key
-from nacre.wire.codec import WireReader, boolean, mpint, string, text
+from nacre.wire.codec import WireReader, mpint, string, text
 
 
 @pytest.fixture(scope="module")
@@ -44,65 +49,6 @@ def key() -> PrivateKey:
 @pytest.fixture(scope="module")
 def rsa() -> PrivateKey:
     return generate("ssh-rsa", bits=2048)
-
-
-def waiting(answers_server: Callable[[Ask], Answer | None], **options: object) -> Pair:
-    """Return a pair at authentication, whose client says what it is told by hand."""
-    pair = Pair(
-        answers_client=lambda ask: None if isinstance(ask, AskAuthentication) else agreeable(ask),
-        answers_server=answers_server,
-        **options,  # type: ignore[arg-type]
-    )
-    pair.run()
-    # The client must not act on the replies: it only lends its keys to whoever speaks by hand.
-    inside(pair.client)._inbox.next = lambda: None
-    return pair
-
-
-def request(user: str, method: str, fields: bytes = b"") -> bytes:
-    return UserauthRequest(user, "ssh-connection", method, fields).encode()
-
-
-def password(user: str, secret: str) -> bytes:
-    return request(user, "password", PasswordRequest(False, secret).encode())
-
-
-def signed(
-    session_id: bytes,
-    key: PrivateKey,
-    *,
-    user: str = "alice",
-    signed_user: str | None = None,
-    algorithm: str = "ssh-ed25519",
-    signed_algorithm: str | None = None,
-    service: str = "ssh-connection",
-    method: str = "publickey",
-    used: str | None = None,
-) -> bytes:
-    """Return a publickey request; what is signed may differ from what is said."""
-    blob = key.public.blob
-    data = (
-        string(session_id)
-        + b"\x32"
-        + text(user if signed_user is None else signed_user)
-        + text(service)
-        + text(method)
-        + boolean(True)
-        + text(signed_algorithm or algorithm)
-        + string(blob)
-    )
-    signature = key.sign(data, used or algorithm)
-    return request(user, "publickey", PublicKeyRequest(True, algorithm, blob, signature).encode())
-
-
-def session_id(pair: Pair) -> bytes:
-    return bytes(inside(pair.server)._kex.session_id)
-
-
-def kept_out(pair: Pair) -> None:
-    assert not of(pair.server_events, Authenticated)
-    assert pair.server.phase is not Phase.CONNECTION
-    assert "success" not in {event.outcome for event in of(pair.server_events, AuthResult)}
 
 
 def test_the_signature_these_tests_forge_is_right_otherwise(key: PrivateKey) -> None:
@@ -454,3 +400,50 @@ def test_a_client_signs_once_and_only_what_it_wanted_to(key: PrivateKey) -> None
     assert len(made) == 1
     assert session_id(pair) in made[0]
     assert isinstance(error(pair.client_events), NacreError)
+
+
+# --- GSSAPI ---
+
+OFFER = MechanismsRequest(1, string(KERBEROS)).encode()
+
+
+def by_gssapi(*tokens: bytes) -> Pair:
+    """Return a pair whose client has said these messages of ``gssapi-with-mic``."""
+    base = policy("gssapi-with-mic")
+    pair = waiting(lambda ask: stepping(ask, initiates=False) or base(ask))
+    say(pair, pair.client, request("alice", "gssapi-with-mic", OFFER), *tokens)
+    return pair
+
+
+@pytest.mark.parametrize("token", [b"", b"garbage", bytes(64 * 1024)])
+def test_a_garbage_token_is_a_failure_like_others(token: bytes) -> None:
+    pair = by_gssapi(SecurityToken(token).encode())
+    kept_out(pair)
+    assert [result.outcome for result in of(pair.server_events, AuthResult)] == ["failure"]
+    assert not of(pair.server_events, AskPrincipal)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [SecurityToken(bytes(64 * 1024 + 1)).encode()],
+        [SecurityMIC(b"before the context").encode()],
+        [SecurityToken(b"initiator 1").encode(), SecurityToken(b"initiator 1").encode()],
+        [SecurityToken(b"initiator 1").encode(), b"\x3f"],  # complete, without a MIC
+    ],
+)
+def test_what_is_out_of_turn_or_bounds_ends_the_connection(messages: list[bytes]) -> None:
+    pair = by_gssapi(*messages)
+    kept_out(pair)
+    assert isinstance(error(pair.server_events), RemoteProtocolError)
+    assert not of(pair.server_events, AskPrincipal)
+
+
+def test_a_mic_of_another_session_logs_nobody_in() -> None:
+    """Who relays a context to another server has no MIC over the session with that one."""
+    relayed = FakeContext()
+    relayed.complete = True
+    mic = relayed.mic(string(bytes(32)) + request("alice", "gssapi-with-mic"))
+    pair = by_gssapi(SecurityToken(b"initiator 1").encode(), SecurityMIC(mic).encode())
+    kept_out(pair)
+    assert not of(pair.server_events, AskPrincipal)

@@ -142,7 +142,7 @@ def test_opens_by_the_thousand_are_refused_one_by_one() -> None:
     pair.server.receive(output, 0.0)
     pair._settle(pair.server, pair.server_events)
     assert len(of(pair.server_events, ChannelOpened)) == Limits().sessions
-    assert len(inside(pair.server)._mux._channels) == Limits().sessions
+    assert len(inside(pair.server)._mux.channels) == Limits().sessions
 
 
 def test_undecided_opens_are_bounded() -> None:

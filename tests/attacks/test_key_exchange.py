@@ -16,7 +16,6 @@ from nacre.protocol.options import ClientOptions, ServerOptions, algorithms
 from nacre.protocol.phases import Phase, Role
 from nacre.ssh2.routes import legal
 from nacre.ssh2.transport import negotiate
-from nacre.ssh2.transport.kex import KexStage
 from nacre.ssh2.transport.messages import (
     GexGroup,
     GexInit,
@@ -26,6 +25,7 @@ from nacre.ssh2.transport.messages import (
     KexInitiate,
     KexReply,
 )
+from nacre.ssh2.transport.stages import KexStage
 from nacre.testing import Pair, host_key
 from nacre.wire.codec import mpint
 
@@ -276,8 +276,8 @@ def proposing(monkeypatch: pytest.MonkeyPatch, role: Role, **fields: object) -> 
     """Let ``role`` propose other things than it would."""
     made = negotiate.kexinit
 
-    def kexinit(algorithms, host_key, made_for, cookie):
-        lists, said = made(algorithms, host_key, made_for, cookie)
+    def kexinit(algorithms, host_key, made_for, cookie, gss_kex):
+        lists, said = made(algorithms, host_key, made_for, cookie, gss_kex)
         if made_for is not role:
             return lists, said
         init = KexInit.decode(said)

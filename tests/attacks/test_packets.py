@@ -20,7 +20,8 @@ from nacre.limits import KIB, MIB, Limits
 from nacre.protocol.events import Data
 from nacre.protocol.options import ClientOptions, ServerOptions, algorithms
 from nacre.protocol.phases import Phase, Role
-from nacre.ssh2.engine import SSH2Client, SSH2Server
+from nacre.ssh2.client import SSH2Client
+from nacre.ssh2.server import SSH2Server
 from nacre.testing import Pair, host_key
 
 EITHER = pytest.mark.parametrize("role", list(Role))

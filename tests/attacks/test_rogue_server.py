@@ -182,7 +182,7 @@ async def test_the_library_s_client_opens_nothing_for_its_server(kind: str) -> N
             ChannelOpen(kind, 7, 1 << 20, 1 << 15, b"").encode(), b""
         )
         connection.driver.touch()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await connection.wait_closed()
             await ssh.wait_closed()
         # It was refused: that is a message for a channel which the server does not know.

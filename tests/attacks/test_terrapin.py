@@ -134,9 +134,9 @@ def without_marker(role: Role, exchanges: int) -> object:
     made = negotiate.kexinit
     left = exchanges
 
-    def kexinit(algorithms, host_key, made_for, cookie):
+    def kexinit(algorithms, host_key, made_for, cookie, gss_kex):
         nonlocal left
-        lists, said = made(algorithms, host_key, made_for, cookie)
+        lists, said = made(algorithms, host_key, made_for, cookie, gss_kex)
         if made_for is not role or not left:
             return lists, said
         left -= 1

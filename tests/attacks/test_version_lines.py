@@ -12,7 +12,8 @@ from nacre.limits import KIB, MIB, Limits
 from nacre.protocol.events import VersionReceived
 from nacre.protocol.options import ClientOptions, ServerOptions
 from nacre.protocol.phases import Phase, Role
-from nacre.ssh2.engine import SSH2Client, SSH2Server
+from nacre.ssh2.client import SSH2Client
+from nacre.ssh2.server import SSH2Server
 from nacre.testing import host_key
 
 EITHER = pytest.mark.parametrize("role", list(Role))

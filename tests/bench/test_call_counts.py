@@ -51,7 +51,7 @@ ALLOCATED = {"send": 0, "receive": 4}
 """Blocks of memory that a packet holds until its reader has it: its data, and the event."""
 
 
-LOGIN_CEILING = 1575
+LOGIN_CEILING = 1573
 """Calls of both engines and of what carries between them: keys exchanged, a signed login."""
 
 
@@ -220,7 +220,10 @@ def allocated(work: Callable[[], object]) -> tuple[int, int]:
 @pytest.mark.parametrize("what", ["send", "receive"])
 def test_allocations_per_packet(what: str) -> None:
     # What comes from outside can only add to a measurement: the least of several is the code's.
-    assert min(blocks_per_packet(what) for _ in range(3)) <= ALLOCATED[what]
+    measured = [blocks_per_packet(what)]
+    while measured[-1] > ALLOCATED[what] and len(measured) < 3:
+        measured.append(blocks_per_packet(what))
+    assert min(measured) <= ALLOCATED[what]
 
 
 def blocks_per_packet(what: str) -> float:

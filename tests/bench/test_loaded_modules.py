@@ -117,3 +117,27 @@ def test_keygen_opens_no_connection(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout.splitlines()[1:] == [""]
+
+
+FILES = """\
+import sys
+
+sys.path.append({!r})
+import nacre.cli.sftp_server.command
+
+slow = ("asyncio", "ctypes", "dataclasses", "inspect", "logging")
+print(*(name for name in sys.modules if name in slow))
+"""
+
+
+def test_a_session_of_sftp_starts_with_little() -> None:
+    """A process of its own serves it, which these modules would take a quarter longer to start."""
+    here = str(Path(nacre.__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", FILES.format(here)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout == "\n"

@@ -149,7 +149,7 @@ async def test_calls_of_a_service_per_request(monkeypatch: pytest.MonkeyPatch) -
             answer = line.take()
         assert [result for _, result in client.receive(answer)] == [FOUND]
     service.end()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await running
     assert count.calls / REQUESTS <= SERVICE_CEILING
 
@@ -187,7 +187,7 @@ async def test_calls_of_a_service_per_read_and_write(
         exchange()
         assert len(results) == 1
     service.end()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await running
     assert count.calls / REQUESTS <= ceiling
 
@@ -244,7 +244,7 @@ async def test_calls_of_a_session_per_request() -> None:
         await asyncio.sleep(0)
     session.feed(answer())
     line.collect()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await asking
     session.close()
     assert count.calls / REQUESTS <= SESSION_CEILING

@@ -48,7 +48,7 @@ def handle(session: nacre.blocking.Session) -> int | None:
 
             session.on_resize = note
             session.stdout.write(b"ready\n")
-            resized.wait(5)
+            resized.wait(30)
             session.stdout.write(f"{sizes}".encode())
         case _:
             for line in session.stdin:
@@ -186,7 +186,7 @@ def test_a_slow_policy_stops_no_other_login() -> None:
         def password(self, user: str, password: str, connection: object) -> bool:
             if user == "slow":
                 arrived.set()
-                release.wait(10)
+                release.wait(30)
             return True
 
         def session_request(self, session: nacre.Session, request: Request) -> bool:
@@ -200,11 +200,11 @@ def test_a_slow_policy_stops_no_other_login() -> None:
     ) as server:
         thread = threading.Thread(target=lambda: client(server, user="slow").close())
         thread.start()
-        assert arrived.wait(10)
+        assert arrived.wait(30)
         with client(server, user="fast") as ssh:
             assert ssh.run("anything").exit_status == 3
         release.set()
-        thread.join(10)
+        thread.join(30)
         assert not thread.is_alive()
 
 

@@ -41,7 +41,7 @@ ENDINGS = {
     "with a forwarded port": "forwarded = ssh.forward_local('localhost', 1)",
     "in a call of another thread": """
 threading.Thread(target=ssh.run, args=("wait",), daemon=True).start()
-reached.wait(10)
+reached.wait(30)
 """,
     "in a thread that outlives the main one": """
 def later():

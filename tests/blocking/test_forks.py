@@ -165,14 +165,14 @@ def check_parent(opened: Opened) -> None:
     assert opened.sftp.read_bytes("/written") == b"parent"
     assert opened.sftp.read_bytes("/raw") == b""
     opened.tunnel.writer.write(b"tunnel")
-    opened.accepted.settimeout(10)
+    opened.accepted.settimeout(30)
     assert opened.accepted.recv(100) == b"tunnel"
     for listener in (opened.local, opened.remote):
         with socket.create_connection((listener.host, listener.port), 10) as there:
-            opened.goal.settimeout(10)
+            opened.goal.settimeout(30)
             with opened.goal.accept()[0] as here:
                 there.sendall(b"forwarded")
-                here.settimeout(10)
+                here.settimeout(30)
                 assert here.recv(100) == b"forwarded"
         listener.close()
     with opened.connect() as another:

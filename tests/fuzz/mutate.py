@@ -30,13 +30,18 @@ _WORDS = [
 
 _AT_LEAST = 50
 
+cases = 0
+"""How many seeds were handed out in this process."""
+
 
 def seeds() -> Iterator[int]:
     """Return the seeds of cases until the budget is spent; a few at least, on any machine."""
+    global cases
     end = time.monotonic() + BUDGET
     for seed in count(FIRST):
         if seed >= FIRST + _AT_LEAST and time.monotonic() > end:
             return
+        cases += 1
         yield seed
 
 

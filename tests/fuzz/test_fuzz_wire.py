@@ -16,7 +16,8 @@ from nacre.protocol.asks import AskAuthentication
 from nacre.protocol.events import Authenticated, ConnectionEnded, Event
 from nacre.protocol.options import ClientOptions, ServerOptions, algorithms
 from nacre.protocol.phases import Phase, Role
-from nacre.ssh2.engine import SSH2Client, SSH2Server
+from nacre.ssh2.client import SSH2Client
+from nacre.ssh2.server import SSH2Server
 from nacre.testing import Pair, host_key
 from nacre.wire.text import safe
 

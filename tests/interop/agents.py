@@ -31,5 +31,5 @@ def agent(maker: str = "OpenSSH") -> Iterator[str]:
         yield socket
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=30)
         shutil.rmtree(directory, ignore_errors=True)

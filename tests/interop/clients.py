@@ -81,7 +81,8 @@ class Login:
 def askpass(directory: Path, *answers: str) -> dict[str, Any]:
     """Return the environment that makes OpenSSH ask a script: the answers one after another.
 
-    The last answer is given for every further question; ``directory/asked`` has a line for each.
+    The last answer is given for every further question; ``directory/asked`` has the last line of
+    each.
     """
     for number, answer in enumerate(answers, 1):
         (directory / f"answer{number}").write_text(answer + "\n")
@@ -90,7 +91,7 @@ def askpass(directory: Path, *answers: str) -> dict[str, Any]:
     script = directory / "askpass"
     script.write_text(
         "#!/bin/sh\n"
-        f'echo "$1" >> {asked}\n'
+        f"printf '%s\\n' \"$1\" | tail -n 1 >> {asked}\n"
         f"n=$(wc -l < {asked})\n"
         f'test "$n" -le {len(answers)} || n={len(answers)}\n'
         f'cat {directory}/answer"$n"\n'

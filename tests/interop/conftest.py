@@ -7,6 +7,7 @@ import grp
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from interop.daemons import Daemon, State, start_dropbear, start_nacre, start_ss
 from interop.nacre_sshd import configure_sshd, sshd_login  # noqa: F401
 from interop.payload import Payload, make_payload
 from interop.programs import check, require, run
+from interop.sites import Site, made
 from interop.ssh1_peers import SSH1, start_ssh1
 from interop.suites import legacy_words
 from nacre.keys import dump_private, generate
@@ -100,17 +102,14 @@ def authorized_keys(keys: dict[str, Path], tmp_path_factory: pytest.TempPathFact
     return path
 
 
-@pytest.fixture(scope="session")
-def system_account(
-    authorized_keys: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Account]:
-    """An account with a password, and the tests' keys in its ``~/.ssh/authorized_keys``."""
+@contextmanager
+def _account(name: str, authorized_keys: Path, lock: Path) -> Iterator[Account]:
+    """Have an account; useradd and userdel fail when another one is at work."""
     if os.geteuid() != 0:
         pytest.skip("only root can make an account")
-    name = f"nacre-{os.getpid()}"
     password = secrets.token_hex(8)
-    with (tmp_path_factory.getbasetemp().parent / "accounts.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         check([require("useradd"), "--create-home", "--shell", "/bin/sh", name])
     try:
         check([require("chpasswd")], input=f"{name}:{password}\n".encode())
@@ -122,9 +121,29 @@ def system_account(
         check([require("chown"), "-R", f"{name}:", ssh])
         yield Account(name, password, home)
     finally:
-        with (tmp_path_factory.getbasetemp().parent / "accounts.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             run([require("userdel"), "--remove", "--force", name])
+
+
+@pytest.fixture(scope="session")
+def system_account(
+    authorized_keys: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Account]:
+    """An account with a password, and the tests' keys in its ``~/.ssh/authorized_keys``."""
+    lock = tmp_path_factory.getbasetemp().parent / "accounts.lock"
+    with _account(f"nacre-{os.getpid()}", authorized_keys, lock) as account:
+        yield account
+
+
+@pytest.fixture
+def own_account(
+    authorized_keys: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Account]:
+    """Such an account that is one test's, which may change it."""
+    lock = tmp_path_factory.getbasetemp().parent / "accounts.lock"
+    with _account(f"nacre-o{os.getpid()}", authorized_keys, lock) as account:
+        yield account
 
 
 @pytest.fixture(scope="session")
@@ -205,7 +224,7 @@ def to_nacre(nacre_server: Daemon, keys: dict[str, Path], tmp_path: Path) -> Log
 
 @pytest.fixture(scope="session")
 def payload(tmp_path_factory: pytest.TempPathFactory) -> Payload:
-    """Make 500 files and a large one, once for each size."""
+    """Make 200 files and a large one, once for each size."""
     root = tmp_path_factory.mktemp("payloads")
     return lambda mebibytes: make_payload(root, mebibytes)
 
@@ -215,3 +234,9 @@ def ssh1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSH1]:
     """A server that speaks SSH-1 too, with users and keys for its clients."""
     with start_ssh1(tmp_path_factory.mktemp("ssh1")) as found:
         yield found
+
+
+@pytest.fixture
+def site(keys: dict[str, Path], tmp_path: Path) -> Iterator[Site]:
+    with made(keys, tmp_path) as site:
+        yield site

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from select import PIPE_BUF
 from typing import Self
 
-from interop.programs import NACRE, check, environment, require
+from interop.config_cases.programs import version_of
+from interop.programs import NACRE, check, environment, manage, require
+from nacre.daemon.control.place import connected
+from nacre.daemon.control.values import ControlError
 
 
 class Daemon:
@@ -31,6 +39,7 @@ class Daemon:
         self.log: list[str] = []
         self.port = 0
         self._changed = threading.Condition()
+        self._held = self._parked = False
         self.process = subprocess.Popen(
             [str(word) for word in command],
             stdin=subprocess.DEVNULL,
@@ -61,11 +70,13 @@ class Daemon:
             for line in lines:
                 with self._changed:
                     self.log.append(line.rstrip("\r\n"))
+                    self._parked = self._held
                     self._changed.notify_all()
+                    self._changed.wait_for(lambda: not self._held)
         with self._changed:
             self._changed.notify_all()
 
-    def wait_for(self, pattern: str, *, since: int = 0, timeout: float = 30.0) -> re.Match[str]:
+    def wait_for(self, pattern: str, *, since: int = 0, timeout: float = 60.0) -> re.Match[str]:
         """Return the first match in the log from line ``since`` on."""
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -78,6 +89,25 @@ class Daemon:
                     raise AssertionError(f"{self.name} never said {pattern!r}:\n{self.tail()}")
                 self._changed.wait(left)
 
+    @contextmanager
+    def unread(self) -> Iterator[None]:
+        """Read nothing of the log meanwhile: its pipe is full, as with a reader that hangs."""
+        assert self.process.stdout is not None
+        with open(f"/proc/self/fd/{self.process.stdout.fileno()}", "wb", buffering=0) as pipe:
+            with self._changed:
+                self._held = True
+                pipe.write(b"\n")  # the last line that is read
+                assert self._changed.wait_for(lambda: self._parked, 30)
+            os.set_blocking(pipe.fileno(), False)
+            while pipe.write(b"\n" * PIPE_BUF):
+                pass
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held = False
+                self._changed.notify_all()
+
     def tail(self, lines: int = 100) -> str:
         return "\n".join(self.log[-lines:])
 
@@ -86,10 +116,10 @@ class Daemon:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            status = self.process.wait(15)
+            status = self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(15)
+            self.process.wait(30)
             raise AssertionError(f"{self.name} did not stop:\n{self.tail()}") from None
         # What its sessions left running may hold the log open: nobody waits for that.
         self._reader.join(1)
@@ -114,11 +144,40 @@ def on_free_port(start: Callable[[int], Daemon], ready: str) -> Daemon:
     raise AssertionError("no free port")
 
 
+async def until_it_listens(port: int) -> None:
+    """Wait for a server that says nothing when it is ready."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                return
+
+
+def without_penalties(server: str) -> list[str]:
+    """Return lines for a server whose clients fail on purpose, which would shut out the next ones.
+
+    :param server: ``sshd``, which knows the keyword since OpenSSH 9.8, or ``nacre``.
+    """
+    known = server == "nacre" or version_of("ssh") >= (9, 8)
+    return ["PerSourcePenalties no"] if known else []
+
+
 def start_sshd(
-    directory: Path, host_keys: Sequence[Path], authorized_keys: Path, *options: str
+    directory: Path,
+    host_keys: Sequence[Path],
+    authorized_keys: Path,
+    *options: str,
+    program: str | None = None,
 ) -> Daemon:
-    """Start OpenSSH's server with a configuration of its own; ``options`` are lines of it."""
-    sshd = require("sshd")
+    """Start OpenSSH's server with a configuration of its own; ``options`` are lines of it.
+
+    :param program: another program that takes it.
+    """
+    sshd = program or require("sshd")
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # it does not start without
 
@@ -138,11 +197,12 @@ def start_sshd(
             "MaxSessions 100",
             "LogLevel VERBOSE",
             "AcceptEnv NACRE_*",
+            *without_penalties("sshd" if program is None else "nacre"),
         ]
         config.write_text("\n".join(lines) + "\n")
         return Daemon("sshd", [sshd, "-D", "-e", "-f", config])
 
-    return on_free_port(start, r"Server listening on 127\.0\.0\.1")
+    return on_free_port(start, r"istening on 127\.0\.0\.1")
 
 
 def start_dropbear(directory: Path, *options: str) -> Daemon:
@@ -171,6 +231,24 @@ class State:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @property
+    def in_use(self) -> bool:
+        """Whether a server runs with it."""
+        try:
+            connected(self.path).close()
+        except ControlError:
+            return False
+        return True
+
+    def copy(self) -> State:
+        """Return another state with the same keys and users."""
+        path = Path(tempfile.mkdtemp(prefix=f"{self.path.name}-", dir=self.path.parent))
+        shutil.copytree(
+            self.path, path, ignore=shutil.ignore_patterns("control"), dirs_exist_ok=True
+        )
+        path.chmod(0o700)
+        return State(path)
+
     def add_user(
         self,
         name: str,
@@ -181,25 +259,33 @@ class State:
         service: str = "all",
         home: Path | None = None,
     ) -> None:
-        command: list[str | Path] = [*NACRE, "user", "add", name, "--state", self.path, *RUN_AS]
-        command += ["--auth", auth, "--service", service]
+        words: list[str | Path] = ["add", name, *RUN_AS, "--auth", auth, "--service", service]
         if home is None:
             home = self.path.parent / f"home-{name}"
         home.mkdir(exist_ok=True)
-        command += ["--home", home]
+        words += ["--home", home]
         for key in keys:
-            command += ["--key", key]
+            words += ["--key", key]
         if password is None:
-            check(command)
+            manage("user", *words, "--state", self.path)
         else:
-            check([*command, "--password-stdin"], input=password.encode() + b"\n")
+            words += ["--password-stdin", "--state", self.path]
+            manage("user", *words, typed=f"{password}\n")
+
+    def set_user(self, name: str, *options: str) -> None:
+        """Change settings of a user."""
+        manage("user", "set", name, *options, "--state", self.path)
 
 
 def start_nacre(state: State, *arguments: str) -> Daemon:
-    """Start ``nacre serve`` on a port of the system's choice."""
+    """Start ``nacre serve`` on a port of the system's choice.
+
+    With a state that a server of another fixture has it gets a copy: a state is one server's.
+    """
+    path = (state.copy() if state.in_use else state).path
     listen = ["--listen", "127.0.0.1:0"]
     daemon = Daemon(
-        "nacre serve", [*NACRE, "serve", "--state", str(state.path), *listen, *RUN_AS, *arguments]
+        "nacre serve", [*NACRE, "serve", "--state", str(path), *listen, *RUN_AS, *arguments]
     )
     try:
         daemon.port = int(daemon.wait_for(r"^listening on .*:(\d+)$")[1])

@@ -66,6 +66,6 @@ def x_server(directory: Path) -> Iterator[XServer]:
             os.close(reading)
             server.send_signal(signal.SIGTERM)
             try:
-                server.wait(10)
+                server.wait(30)
             except subprocess.TimeoutExpired:
                 server.kill()

@@ -344,6 +344,10 @@ async def _end(process: Process, client: Sequence[str], status: int, stdin: byte
         raise FailedError("it hangs") from None
     finally:
         await _kill(process)
+        assert process.stdin is not None
+        # Before Python 3.11.4 the loop complains of a broken pipe that nobody asked about.
+        with contextlib.suppress(OSError):
+            await process.stdin.wait_closed()
     assert b"Traceback" not in err, err.decode()
     if process.returncode != status or b"closed" in err:
         raise FailedError(f"status {process.returncode}: {err.decode()}")

@@ -45,13 +45,15 @@ class Master:
 
 
 @contextmanager
-def master_of(program: str, daemon: Daemon, user: str, key: Path) -> Iterator[Master]:
+def master_of(
+    program: str, daemon: Daemon, user: str, key: Path, *options: str, **more_environment: str
+) -> Iterator[Master]:
     """Run ``ssh`` or ``nacre`` as the master of a connection to a server."""
     require("ssh")
     directory = Path(tempfile.mkdtemp(dir="/tmp"))  # the path of a socket must be short
     master = Master(daemon, user, key, directory)
     try:
-        check(master.words(program, "-M", "-N", "-f"))
+        check(master.words(program, "-M", "-N", "-f", *options), **more_environment)
         yield master
         run(master.words("ssh", "-O", "exit"))
     finally:

@@ -1,4 +1,4 @@
-"""500 files and a large one: what foreign peers copy."""
+"""200 files and a large one: what foreign peers copy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from interop import pattern
 
 Payload = Callable[[int], Path]
-"""Returns a directory with ``many/`` of 500 files, and ``large`` of that many MiB."""
+"""Returns a directory with ``many/`` of 200 files, and ``large`` of that many MiB."""
 
 SIZES = (0, 1, 4096, 32768, 100_000)
 
@@ -21,8 +21,8 @@ def make_payload(root: Path, mebibytes: int) -> Path:
     if made.exists():
         return made
     many.mkdir(parents=True)
-    generator = random.Random(500)
-    for number in range(500):
+    generator = random.Random(200)
+    for number in range(200):
         (many / f"file{number}").write_bytes(generator.randbytes(SIZES[number % len(SIZES)]))
     with (made / "large").open("wb") as large:
         large.writelines(pattern.blocks(mebibytes))

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from click.testing import CliRunner
+
+from nacre.cli.subcommands import command as nacre
 
 NACRE = [str(Path(sys.executable).parent / "nacre")]
 """nacre's command, as it is installed beside the interpreter that runs the tests."""
@@ -33,6 +36,15 @@ def require(program: str) -> str:
     return shutil.which(program, path=_PATH) or missing(program)
 
 
+def sk_dummy() -> str:
+    """Return the path of the library that stands for a security key in OpenSSH's own tests.
+
+    It signs what the flags of the key's file ask for, without a touch or a PIN.
+    """
+    path = Path("/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so")
+    return str(path) if path.exists() else missing("openssh-tests")
+
+
 def environment(**more: str) -> dict[str, str]:
     """Return the tests' environment without what an agent or a session of its own brings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SSH_")}
@@ -43,7 +55,7 @@ def run(
     command: Iterable[object],
     *,
     input: bytes = b"",
-    timeout: float = 30.0,
+    timeout: float = 60.0,
     **more_environment: str,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command to its end, its outputs captured; the exit status is for the caller."""
@@ -63,3 +75,13 @@ def check(command: Iterable[object], **options: Any) -> bytes:
     done = run(command, **options)
     assert done.returncode == 0, f"{done.args}: {done.returncode}\n{done.stderr.decode()}"
     return done.stdout
+
+
+def manage(*words: object, typed: str = "") -> bytes:
+    """Run a program that manages a server in this process, and return its standard output.
+
+    A program of its own takes a second of processor time to start, and most tests need several.
+    """
+    done = CliRunner().invoke(nacre, [str(word) for word in words], input=typed)
+    assert done.exit_code == 0, f"{words}: {done.exit_code}\n{done.output}"
+    return done.stdout_bytes

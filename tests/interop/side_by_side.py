@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interop.clients import Account, Login, askpass
-from interop.config_cases.programs import version_of
-from interop.daemons import Daemon, on_free_port
+from interop.daemons import Daemon, on_free_port, without_penalties
 from interop.nacre_sshd import SSHD
 from interop.programs import require, run
 
@@ -23,15 +22,12 @@ def start(server: str, directory: Path, host_key: Path, config: Sequence[str]) -
     """Start one of the servers; they have the same file, but for the port."""
     program = require("sshd") if server == "sshd" else SSHD
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd does not start without
-    # The tests' logins fail on purpose.
-    known = server == "nacre" or version_of("ssh") >= (9, 8)
-    penalties = ["PerSourcePenalties no"] if known else []
 
     def started(port: int) -> Daemon:
-        own = [f"ListenAddress 127.0.0.1:{port}", f"HostKey {host_key}", "PidFile none"]
+        own = [f"Port {port}", "ListenAddress 127.0.0.1", f"HostKey {host_key}", "PidFile none"]
         file = directory / f"{server}.conf"
-        pam = [] if "UsePAM no" in config else ["UsePAM yes"]
-        lines = [*own, *penalties, *pam, "UseDNS no", *config]
+        pam = [] if {"UsePAM no", "UsePAM yes"}.intersection(config) else ["UsePAM yes"]
+        lines = [*own, *without_penalties(server), *pam, "UseDNS no", *config]
         file.write_text("\n".join(lines) + "\n")
         return Daemon(server, [program, "-D", "-e", "-f", file])
 

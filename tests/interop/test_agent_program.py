@@ -18,7 +18,7 @@ import pytest
 
 from interop.clients import Account, Login
 from interop.daemons import Daemon
-from interop.programs import NACRE, check, missing, require, run
+from interop.programs import NACRE, check, require, run, sk_dummy
 
 Agents = dict[str, "RunningAgent"]
 
@@ -240,22 +240,18 @@ def test_ssh_logs_in_with_a_key_for_a_host(
 
 # --- security keys ---
 
-LIBRARY = Path("/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so")
-"""A library that stands for a security key, of OpenSSH's own tests."""
-
 
 @pytest.mark.parametrize("type", ["ed25519-sk", "ecdsa-sk"])
 def test_security_keys_sign_through_a_library(type: str, tmp_path: Path) -> None:
-    if not LIBRARY.exists():
-        missing(str(LIBRARY))
+    library = sk_dummy()
     path = tmp_path / "key"
     keygen = require("ssh-keygen")
-    check([keygen, "-q", "-t", type, "-w", LIBRARY, "-N", "", "-f", path])
-    check([keygen, "-q", "-s", path, "-w", LIBRARY, "-I", "x", "-n", "alice", f"{path}.pub"])
+    check([keygen, "-q", "-t", type, "-w", library, "-N", "", "-f", path])
+    check([keygen, "-q", "-s", path, "-w", library, "-I", "x", "-n", "alice", f"{path}.pub"])
     agents = {maker: RunningAgent(maker, "-P", "/usr/lib/*") for maker in MAKERS}
     try:
         assert same(agents, "-S", "/tmp/other.so", path)[0] == 1
-        assert same(agents, "-S", LIBRARY, path)[0] == 0
+        assert same(agents, "-S", library, path)[0] == 0
         assert len(same(agents, "-L")[1].splitlines()) == 2
         assert same(agents, "-T", f"{path}.pub", f"{path}-cert.pub")[0] == 0
         told = [agents[maker].asked.read_text() for maker in MAKERS]

@@ -17,7 +17,7 @@ import pytest
 
 from interop.clients import Account, Login
 from interop.daemons import State, start_nacre
-from interop.programs import NACRE, check, require, run
+from interop.programs import manage, require, run
 from interop.side_by_side import SERVERS, Both, alike, put, start
 
 pytestmark = [
@@ -364,9 +364,7 @@ def test_keys_of_the_store(
     state, both = stored
     authorize(options + " {key}")
     file = keys["ed25519"].with_suffix(".pub")
-    check(
-        [*NACRE, "user", "key", "add", "alice", "--state", state.path, "--options", options, file]
-    )
+    manage("user", "key", "add", "alice", "--state", state.path, "--options", options, file)
     words = [] if "-W" in flags else ["echo in:$AA"]
     done = alike(both.ssh(*words, flags=flags, options=["BatchMode=yes"]))
     assert done.stdout.decode().strip().removesuffix(":") == (expected or "")

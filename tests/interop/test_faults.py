@@ -25,7 +25,7 @@ from interop.fault_trials import LIBRARY, LIBRARY_TO_SSHD, PROGRAMS, SSH1, Trial
 from nacre.errors import NacreError
 from parties import open_files
 
-TRIALS = int(os.environ.get("NACRE_FAULTS", "0")) or 48
+TRIALS = int(os.environ.get("NACRE_FAULTS", "0")) or 32
 SEED = int(os.environ.get("NACRE_FAULTS_SEED", "0")) or 1
 DEADLINE = 30.0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import sys
@@ -15,9 +14,10 @@ import pytest
 
 import nacre
 from interop.clients import Account
-from interop.daemons import Daemon, on_free_port
+from interop.daemons import Daemon, on_free_port, until_it_listens
 from interop.payload import Payload
 from interop.peers import FOREIGN, INSTALLED, LSH, PROFTPD, PROGRAMS, TINYSSHD, Peer, Server
+from interop.proftpd import USER, start_proftpd
 from interop.programs import check, require
 from interop.trees import summary
 from nacre.limits import Limits
@@ -25,7 +25,6 @@ from nacre.limits import Limits
 pytestmark = [pytest.mark.slow, pytest.mark.untraced, pytest.mark.timeout(150)]
 
 MEBIBYTE = 1 << 20
-MODULES = Path("/usr/lib/proftpd")
 
 Record = Callable[[str, object], None]
 
@@ -128,19 +127,6 @@ async def test_library(
 # --- daemons ---
 
 
-async def _until_it_listens(port: int) -> None:
-    """Wait for a server that says nothing when it is ready."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                return
-
-
 async def test_proftpd(
     host_keys: dict[str, Path],
     keys: dict[str, Path],
@@ -151,52 +137,9 @@ async def test_proftpd(
     PROFTPD.record("server", record_property)
     home = tmp_path / "home"
     home.mkdir()
-    uid, gid = os.getuid(), os.getgid()
-    users = tmp_path / "users"
-    users.write_text(f"u:!:{uid}:{gid}::{home}:/bin/sh\n")
-    users.chmod(0o600)
-    known = check([require("ssh-keygen"), "-e", "-f", keys["rsa"].with_suffix(".pub")])
-    (tmp_path / "authorized").write_bytes(known)
-
-    # Debian 12 has the first two built in.
-    modules = [
-        f"LoadModule {name}.c"
-        for name in ("mod_ls", "mod_xfer", "mod_sftp")
-        if (MODULES / f"{name}.so").exists()
-    ]
-
-    def start(port: int) -> Daemon:
-        config = tmp_path / f"proftpd{port}.conf"
-        lines = [
-            f"ModulePath {MODULES}",
-            *modules,
-            "ServerName nacre",
-            "ServerType standalone",
-            "DefaultAddress 127.0.0.1",
-            "SocketBindTight on",
-            f"Port {port}",
-            f"User #{uid}" if uid else "User root",
-            f"Group #{gid}" if gid else "Group root",
-            "RootLogin on",
-            "RequireValidShell off",
-            "AuthOrder mod_auth_file.c",
-            f"AuthUserFile {users}",
-            f"ScoreboardFile {tmp_path / 'scoreboard'}",
-            f"PidFile {tmp_path / 'proftpd.pid'}",
-            "WtmpLog off",
-            "AllowOverwrite on",
-            "SFTPEngine on",
-            "SFTPLog /dev/stderr",
-            f"SFTPHostKey {host_keys['rsa']}",
-            f"SFTPAuthorizedUserKeys file:{tmp_path / 'authorized'}",
-            "SFTPAuthMethods publickey",
-        ]
-        config.write_text("\n".join(lines) + "\n")
-        return Daemon("proftpd", [require("proftpd"), "--nodaemon", "--config", config])
-
-    with on_free_port(start, "STARTUP") as daemon:
-        await _until_it_listens(daemon.port)
-        place = Place(daemon, home, "u", keys["rsa"])
+    with start_proftpd(tmp_path, home, host_keys["rsa"], keys["rsa"]) as daemon:
+        await until_it_listens(daemon.port)
+        place = Place(daemon, home, USER, keys["rsa"])
         await _meet(PROFTPD, place, payload(PROFTPD.mebibytes), tmp_path, runs=False)
 
 
@@ -263,7 +206,7 @@ async def test_lsh(
         return Daemon("lshd", [require("lshd"), *where, *more], more_environment=seed)
 
     with on_free_port(start, "bound socket") as daemon:
-        await _until_it_listens(daemon.port)
+        await until_it_listens(daemon.port)
         name = system_account.name
         place = Place(daemon, system_account.home, name, keys["rsa"], "legacy")
         await _meet(LSH, place, payload(LSH.mebibytes), tmp_path)

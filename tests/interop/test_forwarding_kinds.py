@@ -55,6 +55,15 @@ def free_ports(count: int) -> list[int]:
         return [int(probe.getsockname()[1]) for probe in probes]
 
 
+def port_of_choice() -> int:
+    """Return a free port that the system gives to nobody who does not name it."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(lowest // 2, lowest)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 # --- one client with every kind at once ---
 
 
@@ -194,14 +203,18 @@ CASES: dict[str, tuple[str, ...]] = {
     "listen-none": ("PermitListen none",),
     "disabled": ("DisableForwarding yes",),
 }
-"""Lines of sshd_config; each has a port of the servers of its own, which ``Match`` names."""
+"""Lines of sshd_config; the servers have an address for each, which ``Match`` names.
+
+Ports of their own might be another test's before the servers have them.
+"""
 
 
 @dataclass
 class Pair:
-    """Both servers with :data:`CASES`, and their logins by the name of a case."""
+    """Both servers with :data:`CASES`, their ports by name, and their addresses by case."""
 
-    ports: dict[str, dict[str, int]]
+    ports: dict[str, int]
+    addresses: dict[str, str]
     account: Account
     key: Path
     target: int
@@ -210,8 +223,8 @@ class Pair:
     @asynccontextmanager
     async def connected(self, case: str, server: str) -> AsyncIterator[nacre.Connection]:
         async with nacre.connect(
-            "127.0.0.1",
-            self.ports[server][case],
+            self.addresses[case],
+            self.ports[server],
             user=self.account.name,
             keys=[self.key],
             agent=False,
@@ -232,16 +245,19 @@ def pair(
     with ExitStack() as stack:
         target = Target(answer)
         stack.callback(target.close)
-        listen, *others = free_ports(1 + 2 * len(CASES))
-        ports: dict[str, dict[str, int]] = {}
+        listen = port_of_choice()
+        network = f"127.{random.randint(1, 255)}.{random.randint(0, 255)}"
+        addresses = {case: f"{network}.{number}" for number, case in enumerate(CASES, 1)}
+        config = [f"ListenAddress {address}" for address in addresses.values()]
+        for case, lines in CASES.items():
+            config.append(f"Match LocalAddress {addresses[case]}")
+            config += [line.format(port=target.port, listen=listen) for line in lines]
+        ports = {}
         for server in SERVERS:
-            ports[server] = {case: others.pop() for case in CASES}
-            own = [f"ListenAddress 127.0.0.1:{port}" for port in ports[server].values()]
-            for case, lines in CASES.items():
-                own.append(f"Match LocalPort {ports[server][case]}")
-                own += [line.format(port=target.port, listen=listen) for line in lines]
-            stack.callback(start(server, directory, host_keys["ed25519"], own).stop)
-        yield Pair(ports, system_account, keys["ed25519"], target.port, listen)
+            daemon = start(server, directory, host_keys["ed25519"], config)
+            stack.callback(daemon.stop)
+            ports[server] = daemon.port
+        yield Pair(ports, addresses, system_account, keys["ed25519"], target.port, listen)
 
 
 async def opens(connection: nacre.Connection, host: str, port: int) -> str:
@@ -260,26 +276,37 @@ async def opens_unix(connection: nacre.Connection, path: Path) -> str:
         return "refused"
 
 
-async def listens(connection: nacre.Connection, host: str, port: int) -> str:
-    """Return the addresses of this host at which the server listens, or why it does not."""
+async def listens(connection: nacre.Connection, target: int, host: str, port: int) -> str:
+    """Return the addresses of this host at which the server listens, or why it does not.
+
+    :param target: the port of the target, whose answer tells the server from another program's:
+        at another address the port may be one that a test beside this one has.
+    """
     try:
         listener = await connection.forward_remote(
-            "127.0.0.1", 9, listen_host=host, listen_port=port
+            "127.0.0.1", target, listen_host=host, listen_port=port
         )
     except RequestFailed:
         return "refused"
-    found = []
-    for family, address in (
-        (socket.AF_INET, "127.0.0.1"),
-        (socket.AF_INET, "127.0.0.2"),
-        (socket.AF_INET6, "::1"),
-    ):
-        with socket.socket(family) as sock:
-            sock.settimeout(5)
-            if sock.connect_ex((address, listener.port)) == 0:
-                found.append(address)
+    addresses = ("127.0.0.1", "127.0.0.2", "::1")
+    found = [address for address in addresses if await reaches(address, listener.port)]
     await listener.close()
     return " ".join(found)
+
+
+async def reaches(address: str, port: int) -> bool:
+    """Return whether the target answers at ``address``."""
+    try:
+        async with asyncio.timeout(20):
+            reader, writer = await asyncio.open_connection(address, port)
+            try:
+                writer.write(b"who")
+                writer.write_eof()
+                return await reader.read() == answer(b"who")
+            finally:
+                writer.close()
+    except OSError:
+        return False
 
 
 async def listens_unix(connection: nacre.Connection, path: Path) -> str:
@@ -312,7 +339,10 @@ async def seen(pair: Pair, case: str, server: str, short: Path) -> dict[str, str
             ("localhost", pair.listen),
             ("localhost", 81),
         ):
-            found[f"listen {host}:{port}"] = await listens(ssh, host, port)
+            # Where the port that the system gives is another program's at one of the addresses,
+            # both servers leave that address out: of two answers the longer one counts.
+            answers = [await listens(ssh, pair.target, host, port) for _ in range(1 if port else 2)]
+            found[f"listen {host}:{port}"] = max(answers, key=len)
         for name in "open", "closed", "none":
             found[f"open unix {name}"] = await opens_unix(ssh, short / name)
         found["listen unix"] = await listens_unix(ssh, short / "listen")
@@ -321,6 +351,7 @@ async def seen(pair: Pair, case: str, server: str, short: Path) -> dict[str, str
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(200)
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root serves other accounts")
 async def test_both_servers_allow_the_same(pair: Pair, short: Path) -> None:
     """A socket of root's, which the account may not connect to, is among the paths."""
@@ -339,13 +370,13 @@ async def test_both_servers_allow_the_same(pair: Pair, short: Path) -> None:
 
 # --- many at once ---
 
-_SIZE = 10 << 20
+_SIZE = 2 << 20
 _MANY = 100
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_a_hundred_connections_with_ten_mebibytes_each(to_nacre: Login) -> None:
+async def test_a_hundred_connections_with_two_mebibytes_each(to_nacre: Login) -> None:
     """Each has data of its own, so that one that gets another's would be seen."""
     block = random.Random(3).randbytes(_SIZE)
 

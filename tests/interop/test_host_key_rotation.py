@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from interop.daemons import Daemon, on_free_port
+from interop.daemons import Daemon, on_free_port, without_penalties
 from interop.nacre_sshd import SSHD
 from interop.programs import NACRE, environment, require, run
 from interop.terminal import Terminal
@@ -52,7 +52,7 @@ CASES = {
 def serving(server: str, directory: Path, keys: Sequence[PrivateKey]) -> Iterator[Daemon]:
     """Run a server with these host keys."""
     lines = ["UsePAM no", "StrictModes no", "PidFile none", "UseDNS no", "PermitRootLogin yes"]
-    lines.append(f"AuthorizedKeysFile {directory / 'authorized_keys'}")
+    lines += [f"AuthorizedKeysFile {directory / 'authorized_keys'}", *without_penalties(server)]
     (directory / "authorized_keys").write_text(f"{USER.public}\n")
     for number, key in enumerate(keys):
         file = directory / f"host{number}"

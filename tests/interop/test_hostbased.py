@@ -10,6 +10,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,13 +20,12 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from interop.clients import Account
-from interop.config_cases.programs import version_of
-from interop.daemons import Daemon, on_free_port
+from interop.daemons import Daemon, on_free_port, without_penalties
 from interop.nacre_sshd import SSHD
 from interop.programs import NACRE, missing, require, run
 from interop.side_by_side import READY, SERVERS
 from nacre.keys import PrivateKey, dump_private, generate
-from nacre.protocol.keysign import HostSignatureRequest, decode_reply
+from nacre.keys.agents.keysign import HostSignatureRequest, decode_reply
 from nacre.wire.codec import string, text, u8
 
 pytestmark = [
@@ -95,9 +95,8 @@ class Host:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd does not start without
 
         def started(port: int) -> Daemon:
-            known = server == "nacre" or version_of("ssh") >= (9, 8)
-            lines = ["PerSourcePenalties no"] if known else []  # logins fail on purpose
-            lines += [f"ListenAddress 127.0.0.1:{port}", f"HostKey {self.etc / KEY}", *config]
+            own = [f"ListenAddress 127.0.0.1:{port}", f"HostKey {self.etc / KEY}"]
+            lines = [*own, *without_penalties(server), *config]
             file = directory / f"{server}.conf"
             file.write_text("\n".join(lines) + "\n")
             return Daemon(server, [*self.within(), program, "-D", "-e", "-f", file])
@@ -163,6 +162,26 @@ def test_each_client_logs_in_to_each_server(
     # nacre's client asks ssh-keysign, whose verdict counts.
     with having(host.etc / "ssh_config", "EnableSSHKeysign no\n"):
         assert not enters(host, servers["sshd"], system_account, "nacre")
+
+
+LIBRARY = """
+import asyncio, sys, nacre
+async def main(port, user, config):
+    how = {"user": user, "config": config, "trust": nacre.AnyHostKey(), "agent": False}
+    async with nacre.connect("127.0.0.1", int(port), **how) as ssh:
+        print(*ssh.methods)
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def test_the_library_does_what_the_files_say(
+    servers: dict[str, Daemon], host: Host, system_account: Account, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text("HostbasedAuthentication yes\nIdentityFile none\n")
+    for daemon in servers.values():
+        words = [sys.executable, "-c", LIBRARY, str(daemon.port), system_account.name, str(config)]
+        assert run([*host.within(), *words]).stdout == b"hostbased\n"
 
 
 def test_both_servers_refuse_alike(

@@ -18,6 +18,7 @@ import pytest
 from interop.clients import ME, Account, Login
 from interop.daemons import Daemon, State, start_dropbear, start_nacre, start_sshd
 from interop.programs import NACRE, check, environment, require, run
+from procfs import below
 
 PEERS = ("OpenSSH", "Dropbear", "nacre")
 
@@ -321,7 +322,7 @@ def mute(told: bytes) -> Iterator[int]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield listener.getsockname()[1]
-    thread.join(10)
+    thread.join(30)
 
 
 @pytest.mark.slow
@@ -335,15 +336,6 @@ def test_a_hop_that_says_nothing(place: int, told: bytes, way: Way) -> None:
         message = failed(way, "ConnectTimeout=3")
     assert message.startswith(f"ssh: jump host {way.hops[place].name}: connect to host 127.0.0.1")
     assert "Connection timed out during banner exchange" in message
-
-
-def below(pid: int) -> list[int]:
-    """Return the processes that a process has started, and those that they have."""
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except OSError:
-        return []
-    return [one for child in map(int, text.split()) for one in (child, *below(child))]
 
 
 Transfer = Callable[[Way], "subprocess.Popen[bytes]"]
@@ -371,7 +363,7 @@ def endless() -> Iterator[Transfer]:
     yield start
     for process in running:
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=30)
 
 
 def sessions(hop: Hop) -> list[int]:

@@ -33,6 +33,8 @@ SECRET = "secret wörds"
 PRIVATE: tuple[PrivateKeyFormat, ...] = ("openssh", "pem", "pkcs8", "ppk2", "ppk3")
 PUBLIC: tuple[PublicKeyFormat, ...] = ("openssh", "rfc4716", "pem", "pkcs8")
 NO_OLD_FORM = ("ssh-ed25519", "ssh-ed448")
+COMPOSITE = "ssh-mldsa44-ed25519@openssh.com"
+"""Keys that have OpenSSH's format alone: OpenSSH 10.4 reads them, PuTTY and OpenSSL do not."""
 """Families without a form in PEM other than PKCS#8."""
 
 
@@ -68,7 +70,8 @@ class Table:
 def ours() -> dict[str, PrivateKey]:
     """One key of each type, with small numbers where there is a choice."""
     sizes = {"ssh-rsa": 2048}
-    return {type: generate(type, bits=sizes.get(type), comment="a comment") for type in KEY_TYPES}
+    types = [type for type in KEY_TYPES if type != COMPOSITE]
+    return {type: generate(type, bits=sizes.get(type), comment="a comment") for type in types}
 
 
 @pytest.fixture(scope="module")

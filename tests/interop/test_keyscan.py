@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from interop.config_cases.programs import version_of
-from interop.daemons import Daemon, start_sshd
-from interop.nacre_sshd import Configure, serving
+from interop.daemons import Daemon, State, start_nacre, start_sshd
 from interop.programs import NACRE, check, require, run
 
 CASES = {
@@ -50,8 +48,6 @@ def sshd_with_certificate(
     public.write_text(host_keys["ed25519"].with_suffix(".pub").read_text())
     check([require("ssh-keygen"), "-q", "-s", keys["ed25519"], "-I", "host", "-h", public])
     lines = [f"HostCertificate {directory / 'host-cert.pub'}"]
-    if version_of("ssh") >= (9, 8):
-        lines.append("PerSourcePenalties no")  # scans are logins that were given up
     named = [host_keys[name] for name in ("ed25519", "ecdsa256", "rsa")]
     with start_sshd(directory, named, authorized_keys, *lines) as daemon:
         yield daemon
@@ -88,10 +84,11 @@ def test_hashed_names_are_found_by_ssh_keygen(
 
 
 def test_both_scan_dropbear_and_nacre(
-    dropbear: Daemon, configure_sshd: Configure, host_keys: dict[str, Path]
+    dropbear: Daemon, state: State, host_keys: dict[str, Path]
 ) -> None:
-    with serving(configure_sshd(f"HostKey {host_keys['rsa']}")) as nacre_sshd:
-        for daemon in (dropbear, nacre_sshd):
+    keys = [word for kind in ("rsa", "ed25519") for word in ("-o", f"HostKey={host_keys[kind]}")]
+    with start_nacre(state, *keys) as nacre_server:
+        for daemon in (dropbear, nacre_server):
             words = ["-p", daemon.port, "127.0.0.1"]
             theirs = shown(run([require("ssh-keyscan"), *words]))
             assert shown(run([*NACRE, "keyscan", *words])) == theirs

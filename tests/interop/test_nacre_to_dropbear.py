@@ -20,7 +20,7 @@ def test_every_algorithm(
 ) -> None:
     suites = server_suites(to_dropbear.server.port)
     assert {"curve25519-sha256", "ssh-ed25519", "hmac-sha2-256"} <= {s.name for s in suites}
-    table, failures = echo_with_each(suites, lambda suite: to_dropbear.nacre_ssh(*suite.words()))
+    table, failures = echo_with_each(suites, lambda words: to_dropbear.nacre_ssh(*words))
     record_property("table: nacre ssh to Dropbear", table)
     assert not failures, "\n\n".join(failures)
 

@@ -22,7 +22,7 @@ from interop.terminal import Terminal
 def test_every_algorithm(to_sshd: Login, record_property: Callable[[str, object], None]) -> None:
     suites = server_suites(to_sshd.server.port)
     assert {"curve25519-sha256", "ssh-ed25519", "hmac-sha2-256"} <= {s.name for s in suites}
-    table, failures = echo_with_each(suites, lambda suite: to_sshd.nacre_ssh(*suite.words()))
+    table, failures = echo_with_each(suites, lambda words: to_sshd.nacre_ssh(*words))
     record_property("table: nacre ssh to OpenSSH's server", table)
     assert not failures, "\n\n".join(failures)
 
@@ -64,7 +64,8 @@ def test_nothing_in_common_names_both_lists(
 ) -> None:
     only = "KexAlgorithms diffie-hellman-group1-sha1"
     with start_sshd(tmp_path, [host_keys["ed25519"]], authorized_keys, only) as server:
-        done = run([*replace(to_sshd, server=server).nacre_ssh(), "true"])
+        # As with ssh, the level of the message is INFO.
+        done = run([*replace(to_sshd, server=server).nacre_ssh("LogLevel=INFO"), "true"])
     assert done.returncode == 255
     assert b"diffie-hellman-group1-sha1" in done.stderr
     assert b"curve25519-sha256" in done.stderr
@@ -304,6 +305,29 @@ def test_nobody_listens(to_sshd: Login) -> None:
     assert done.returncode == 255
     assert b"127.0.0.1" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("level", ["QUIET", "FATAL", "ERROR"])
+def test_loglevel_makes_ssh_silent_about_the_same(
+    to_sshd: Login, keys: dict[str, Path], tmp_path: Path, level: str
+) -> None:
+    other = keys["ecdsa256"].with_suffix(".pub").read_text()
+    (tmp_path / "changed").write_text(f"[127.0.0.1]:{to_sshd.server.port} {other}")
+    cases = {
+        "nobody listens": ("HostName=127.0.0.2",),
+        "the key has changed": (
+            f"UserKnownHostsFile={tmp_path}/changed",
+            "StrictHostKeyChecking=yes",
+        ),
+        "not let in": ("PreferredAuthentications=password", "BatchMode=yes"),
+        # One that ends before ssh has written to it makes ssh say nothing, one time in ten.
+        "the proxy ends": ("ProxyCommand=sh -c 'read line'",),
+    }
+    for name, options in cases.items():
+        every = (f"LogLevel={level}", *options)
+        theirs, ours = (run([*make(*every), "true"]) for make in (to_sshd.ssh, to_sshd.nacre_ssh))
+        assert bool(ours.stderr) == bool(theirs.stderr), (name, theirs.stderr, ours.stderr)
+        assert ours.returncode == theirs.returncode == 255, name
 
 
 def test_trace_shows_the_phases(to_sshd: Login) -> None:

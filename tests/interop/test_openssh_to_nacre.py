@@ -41,7 +41,7 @@ def test_every_algorithm(
     login = replace(to_nacre, server=legacy_server)
     suites = openssh_suites()
     assert {"curve25519-sha256", "ssh-ed25519", "hmac-sha2-256"} <= {s.name for s in suites}
-    table, failures = echo_with_each(suites, lambda suite: login.ssh(*suite.words()))
+    table, failures = echo_with_each(suites, lambda words: login.ssh(*words))
     record_property("table: OpenSSH's client to nacre serve", table)
     assert not failures, "\n\n".join(failures)
 

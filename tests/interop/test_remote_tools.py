@@ -7,12 +7,14 @@ import shlex
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 from interop.clients import ME, Login
+from interop.peers import MOSH, SSHUTTLE
 from interop.programs import environment, require, run
 from interop.terminal import Terminal
 
@@ -55,8 +57,13 @@ for _ in range(30):
 
 @pytest.mark.timeout(120)
 def test_sshuttle(
-    keys: dict[str, Path], host_keys: dict[str, Path], authorized_keys: Path, tmp_path: Path
+    keys: dict[str, Path],
+    host_keys: dict[str, Path],
+    authorized_keys: Path,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
+    SSHUTTLE.record("client", record_property)
     for program in ("sshuttle", "iptables", "ip"):
         require(program)
     if os.geteuid() != 0 or run([require("unshare"), "--net", "true"]).returncode:
@@ -85,7 +92,8 @@ def test_sshuttle(
 
 
 @pytest.mark.usefixtures("terminal_from_sshd")
-def test_mosh(to_sshd: Login) -> None:
+def test_mosh(to_sshd: Login, record_property: Callable[[str, object], None]) -> None:
+    MOSH.record("client", record_property)
     require("mosh-server")
     ssh = shlex.join([NACRE_SSH, *to_sshd.options()])
     words = [require("mosh"), f"--ssh={ssh}", "--family=inet", f"{to_sshd.user}@127.0.0.1", "--"]

@@ -13,19 +13,16 @@ import pytest
 from interop.clients import Account, Login
 from interop.daemons import Daemon, State, start_nacre
 from interop.nacre_sshd import Configure, serving
-from interop.programs import NACRE, check, missing, require, run
+from interop.programs import NACRE, check, require, run, sk_dummy
 from nacre.keys import dump_private, load_private, load_public
 from nacre.keys.families.security_key import SecurityPrivateKey
 
-PROVIDER = Path("/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so")
 TYPES = ("ed25519-sk", "ecdsa-sk")
 
 
 @pytest.fixture(scope="module")
 def provider() -> str:
-    if not PROVIDER.exists():
-        missing("openssh-tests")
-    return str(PROVIDER)
+    return sk_dummy()
 
 
 _OURS = ("ecdsa-sk", "untouched")

@@ -138,17 +138,17 @@ class Cut:
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("way", ["get", "put"])
-async def test_resume_after_fifty_cuts(to_sshd: Login, tmp_path: Path, way: str) -> None:
-    """Together a hundred cuts at random places; what is resumed is never wrong at the end."""
+async def test_resume_after_cuts(to_sshd: Login, tmp_path: Path, way: str) -> None:
+    """Twenty cuts at random places; what is resumed is never wrong at the end."""
     chance = random.Random(way)
     content = chance.randbytes(3_000_000)
     (tmp_path / "source").write_bytes(content)
     target = tmp_path / "target"
     relay = Cut(to_sshd.server.port)
     port = await relay.start()
-    cuts = finished = 0
-    resumed = 0
-    while cuts < 50:
+    cuts = resumed = 0
+    # How much of a file a cut leaves at the server is a matter of load: no count is certain.
+    while cuts < 20 or not resumed:
         relay.left = chance.randrange(8_000, 3_200_000)
         had = target.stat().st_size if target.exists() else 0
         try:
@@ -167,16 +167,13 @@ async def test_resume_after_fifty_cuts(to_sshd: Login, tmp_path: Path, way: str)
                 await copy(tmp_path / "source", target, resume=True)
         except (ConnectionLost, OSError):
             cuts += 1
-            resumed += bool(had)
             if target.exists():
                 there = target.read_bytes()
                 assert there == content[: len(there)], "what is there is not the file's beginning"
         else:
-            finished += 1
+            resumed += bool(had)
             assert hashlib.sha256(target.read_bytes()).digest() == hashlib.sha256(content).digest()
             target.unlink()
-    assert finished
-    assert resumed > 10
     relay.server.close()
 
 
@@ -369,9 +366,9 @@ async def main():
                 count = 0
                 async for entry in sftp.scandir(path):
                     count += 1
-                assert count == 100_000, count
+                assert count == 30_000, count
             else:
-                await getattr(sftp, work)(path, copy)
+                await getattr(sftp, work)(path, copy, resume=work == "get")
             # Not getrusage: its peak begins with that of the process that forked this one.
             print(size("VmHWM") - idle)
 
@@ -398,26 +395,30 @@ def grown(login: Login, work: str, path: Path, copy: Path) -> int:
 @pytest.mark.timeout(240)
 def test_memory_of_a_long_listing(to_sshd: Login, tmp_path: Path) -> None:
     (tmp_path / "many").mkdir()
-    for number in range(100_000):
+    for number in range(30_000):
         os.mknod(tmp_path / "many" / f"a-file-with-a-name-of-some-length-{number}")
-    assert grown(to_sshd, "list", tmp_path / "many", tmp_path) < 80 * 1024
+    assert grown(to_sshd, "list", tmp_path / "many", tmp_path) < 8 * 1024
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("way", ["get", "put"])
-def test_memory_of_four_gigabytes(to_sshd: Login, tmp_path: Path, way: str) -> None:
-    source = tmp_path / "source"
+def test_memory_of_a_gibibyte_up_to_five(to_sshd: Login, tmp_path: Path, way: str) -> None:
+    """A copy that has the first 4 GiB already is resumed; one to a server leaves out the holes."""
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    size, there = 5 << 30, 4 << 30
     with source.open("wb") as file:
         # Data at both ends, and somewhere: the rest is holes, which a server sends as zeros.
-        for at in (0, 1 << 31, (4 << 30) - 100):
+        for at in (there, there + (1 << 29), size - 100):
             file.seek(at)
             file.write(b"data" * 25)
-    assert source.stat().st_size == 4 << 30
-    assert grown(to_sshd, way, source, tmp_path / "copy") < 80 * 1024
-    copy = tmp_path / "copy"
-    assert copy.stat().st_size == 4 << 30
+    if way == "get":
+        copy.touch()
+        os.truncate(copy, there)
+    assert grown(to_sshd, way, source, copy) < 80 * 1024
+    assert copy.stat().st_size == size
     assert copy.stat().st_blocks * 512 < 64 << 20
     with copy.open("rb") as file:
-        file.seek(1 << 31)
-        assert file.read(100) == b"data" * 25
+        for at in (there, there + (1 << 29), size - 100):
+            file.seek(at)
+            assert file.read(100) == b"data" * 25

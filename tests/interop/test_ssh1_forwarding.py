@@ -224,7 +224,7 @@ def _send(sock: socket.socket, data: bytes) -> None:
 
 
 def _connected(port: int, process: Any) -> socket.socket:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 30
     while True:
         try:
             return socket.create_connection(("127.0.0.1", port), timeout=20)

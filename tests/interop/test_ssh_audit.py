@@ -15,7 +15,6 @@ CLASSIC_KEX = {
     "ecdh-sha2-nistp521",
     "diffie-hellman-group14-sha256",
     "diffie-hellman-group16-sha512",
-    "diffie-hellman-group18-sha512",
     "diffie-hellman-group-exchange-sha256",
 }
 

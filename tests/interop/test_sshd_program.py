@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -15,8 +16,8 @@ import pytest
 
 from interop.clients import Account
 from interop.daemons import Daemon
-from interop.nacre_sshd import SSHD, Configure, Logins, serving, until_gone
-from interop.programs import check, environment, require, run
+from interop.nacre_sshd import SSHD, Configure, Logins, as_root, serving, until_gone
+from interop.programs import NACRE, check, environment, require, run
 
 pytestmark = pytest.mark.slow
 
@@ -32,6 +33,7 @@ def test_an_account_of_the_system_logs_in(
         assert daemon.stop() == 0
 
 
+@as_root
 def test_it_is_the_proxy_command_of_a_client(
     configure_sshd: Configure, sshd_login: Logins, tmp_path: Path
 ) -> None:
@@ -47,6 +49,7 @@ def test_it_is_the_proxy_command_of_a_client(
     assert (many.returncode, len(many.stdout)) == (0, 20_000_000)
 
 
+@as_root
 def test_it_is_started_by_inetd(
     configure_sshd: Configure, sshd_login: Logins, tmp_path: Path
 ) -> None:
@@ -88,6 +91,79 @@ def test_under_inetd_a_client_reads_nothing_but_the_protocol(configure_sshd: Con
         assert ours.recv(1000) == b""
 
 
+def test_a_server_of_one_connection_ends_when_its_client_hangs_up(
+    configure_sshd: Configure, tmp_path: Path
+) -> None:
+    """A client sends SIGHUP to its ProxyCommand: there is nothing to reload for."""
+    log = tmp_path / "log"
+    ours, theirs = socket.socketpair()
+    with ours:
+        server = subprocess.Popen(
+            [SSHD, "-i", "-f", str(configure_sshd()), "-E", str(log)],
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
+        )
+        try:
+            theirs.close()
+            ours.settimeout(30)
+            assert ours.recv(1000).startswith(b"SSH-2.0-")
+            server.send_signal(signal.SIGHUP)
+            assert server.wait(30) == 255  # nobody has logged in
+        finally:
+            server.kill()
+            server.wait()
+        text = log.read_text()
+    assert "event=stopping" in text
+    assert "reloaded" not in text
+    assert "event=error" not in text
+
+
+def service(tmp_path: Path, *lines: str) -> tuple[Path, list[str]]:
+    """Write a file for ``--config``; return it, and the option that names its state directory."""
+    state, file = tmp_path / "state", tmp_path / "service.toml"
+    file.write_text("\n".join([f'state = "{state}"', *lines]) + "\n")
+    return file, ["--state", str(state)]
+
+
+@as_root
+def test_a_file_brings_control_the_audit_and_hooks(
+    configure_sshd: Configure, sshd_login: Logins, system_account: Account, tmp_path: Path
+) -> None:
+    name, home = system_account.name, system_account.home
+    records = tmp_path / "records"
+    more = (f'hook-user = "{name}"', f'record = "{records}"', f'record-user = "{name}"')
+    file, state = service(tmp_path, "audit = true", "hooks = true", *more)
+    told, program = home / "told", home / "hook"
+    program.write_text(f"#!/bin/sh\ncat > {told}.new && mv {told}.new {told}\n")
+    program.chmod(0o755)
+    check([*NACRE, "hook", "add", "told", "--command", program, "--on", "login", *state])
+    with serving(configure_sshd(), "--config", str(file)) as daemon:
+        # The host key is that of the configuration, and none is made.
+        assert not [*(tmp_path / "state").glob("*key*")]
+        client = subprocess.Popen(
+            [*sshd_login(daemon).ssh(), "echo in; read x"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment(),
+        )
+        with client:
+            assert client.stdout is not None
+            assert client.stdout.readline() == b"in\n"
+            (one,) = json.loads(check([*NACRE, "who", "--json", *state]))
+            assert one["user"] == name
+            check([*NACRE, "kill", one["id"], *state])
+            assert client.wait(30) == 255
+        daemon.wait_for("event=closed")
+        events = check([*NACRE, "audit", "--user", name, "--json", *state]).decode()
+        assert {"login", "command"} <= {json.loads(line)["event"] for line in events.splitlines()}
+        deadline = time.monotonic() + 30
+        while not told.exists():
+            assert time.monotonic() < deadline, daemon.tail()
+            time.sleep(0.01)
+        assert name in told.read_text()
+        assert [*records.rglob("*.cast*")]
+
+
 def pid_of(path: Path) -> int:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
@@ -97,6 +173,35 @@ def pid_of(path: Path) -> int:
     raise AssertionError(f"no pid in {path}")
 
 
+@as_root
+def test_in_the_background_it_is_controlled_and_restarted(
+    configure_sshd: Configure, sshd_login: Logins, tmp_path: Path
+) -> None:
+    file, state = service(tmp_path, "bans = 20")
+    pid_file, log = tmp_path / "pid", tmp_path / "log"
+    config = configure_sshd(f"PidFile {pid_file}")
+    words = [SSHD, "-f", config, "-p", "0", "-E", log, "--config", file]
+    started = run(words)
+    assert started.returncode == 0, started.stderr
+    pid = pid_of(pid_file)
+    try:
+        assert json.loads(check([*NACRE, "who", "--json", *state])) == []
+        # A second one with this state directory does not start, and says why on its terminal.
+        second = run([SSHD, "-f", config, "-p", "0", "-e", "--config", file])
+        assert second.returncode == 255
+        assert b"a server runs with the state directory" in second.stderr
+        check([*NACRE, "restart", *state])
+        until_gone(pid)
+        pid = pid_of(pid_file)
+        daemon = object.__new__(Daemon)
+        daemon.port = int(re.findall(r"^listening on .*:(\d+)$", log.read_text(), re.M)[-1])
+        assert run([*sshd_login(daemon).ssh(), "exit 5"]).returncode == 5
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        until_gone(pid)
+
+
+@as_root
 def test_it_goes_to_the_background(
     configure_sshd: Configure, sshd_login: Logins, tmp_path: Path
 ) -> None:
@@ -123,6 +228,7 @@ def test_it_goes_to_the_background(
     assert not pid_file.exists()
 
 
+@as_root
 def test_debug_serves_one_connection_in_the_foreground(
     configure_sshd: Configure, sshd_login: Logins
 ) -> None:
@@ -220,6 +326,7 @@ def free_ports(count: int) -> list[int]:
         return [sock.getsockname()[1] for sock in sockets]
 
 
+@as_root
 def test_a_reload_changes_where_it_listens(configure_sshd: Configure, sshd_login: Logins) -> None:
     first, second, third = free_ports(3)
     config = configure_sshd(f"Port {first}", f"Port {second}")

@@ -19,7 +19,7 @@ from interop.clients import Account, Login
 from interop.programs import check, missing, require, run
 from interop.side_by_side import SERVERS, Both, alike, put, start
 from interop.terminal import Terminal
-from nacre.daemon.greeting import LASTLOG
+from nacre.daemon.processes.login_records import LASTLOG
 
 pytestmark = [
     pytest.mark.slow,
@@ -205,6 +205,7 @@ def test_methods_by_user(serve: Serve, system_account: Account) -> None:
 @pytest.mark.parametrize("attempts", [1, 3])
 def test_max_auth_tries_by_user(serve: Serve, system_account: Account, attempts: int) -> None:
     both = serve(
+        "UsePAM no",  # which waits for two seconds after each failure
         "KbdInteractiveAuthentication no",
         f"Match User {system_account.name}",
         f"MaxAuthTries {attempts}",
@@ -303,15 +304,16 @@ def test_every_variable(serve: Serve) -> None:
         lines = dict(line.split("=", 1) for line in one.stdout.decode().splitlines())
         for port in ("SSH_CLIENT", "SSH_CONNECTION"):
             lines[port] = re.sub(r" [0-9]+(?= |$)", " PORT", lines[port])
-        for own in ("PATH", "MAIL", "MOTD_SHOWN"):  # those of sshd's build, and of PAM
+        for own in ("PATH", "MAIL"):  # those of sshd's build
             lines.pop(own, None)
         shown[name] = lines
     assert shown["sshd"] == shown["nacre"]
 
 
-def test_the_umask(serve: Serve) -> None:
-    """Without PAM: its module of the umask (Debian 13 has it in use) is sshd's alone."""
-    assert alike(serve("UsePAM no").ssh("umask")).stdout == b"0022\n"
+@pytest.mark.parametrize("pam", ["yes", "no"])
+def test_the_umask(serve: Serve, pam: str) -> None:
+    done = alike(serve(f"UsePAM {pam}").ssh("umask"))
+    assert pam == "yes" or done.stdout == b"0022\n"
 
 
 def test_no_file_of_variables_without_the_permission(serve: Serve, system_account: Account) -> None:

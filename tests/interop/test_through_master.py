@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,7 @@ def test_fifty_sessions_at_once(master):
     assert [process.returncode for process in started] == list(range(50))
 
 
+@pytest.mark.usefixtures("terminal_from_sshd")
 def test_a_terminal(master):
     words = master.words("nacre", "-t", "--", "sh", host="told")
     with Terminal(words, rows=20, columns=70) as shell:
@@ -123,7 +125,8 @@ def test_a_terminal(master):
         shell.resize(30, 90)
         os.kill(shell.process.pid, signal.SIGWINCH)
         shell.expect_size(30, 90)
-        shell.type("trap 'echo cau''ght; exit 9' INT; echo rea''dy; sleep 60\n")
+        # The child ends by the signal whenever it comes; a shell would only note it.
+        shell.type("trap 'echo cau''ght; exit 9' INT; sh -c \"echo rea''dy; exec sleep 60\"\n")
         shell.expect("ready")
         shell.type("\x03")
         shell.expect("caught")
@@ -259,6 +262,45 @@ async def test_the_library_on_the_connection_itself(master, server):
             writer.close()
     # The master's connection goes on.
     assert run(master.words("nacre", "--", "echo on")).stdout == b"on\n"
+
+
+@pytest.fixture(params=["ssh", "nacre"])
+def any_master(request, server: Daemon, keys: dict[str, Path]) -> Iterator[Master]:
+    with master_of(request.param, server, ME, keys["ed25519"]) as made:
+        yield made
+
+
+async def until_refused(port: int) -> None:
+    """Connect to a port until nobody listens on it."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionRefusedError:
+                return
+            except ConnectionResetError:
+                continue  # it was in the queue when the port was closed
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+
+async def test_the_master_has_the_server_listen_for_the_library(any_master, server):
+    how = {"control": any_master.path, "config": any_master.config}
+    async with nacre.connect("server", **how) as ssh:
+        listener = await ssh.forward_remote("127.0.0.1", server.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        assert await reader.read(4) == b"SSH-"
+        writer.close()
+        with pytest.raises(nacre.RequestFailed, match="the master does not have the server listen"):
+            await ssh.forward_remote("127.0.0.1", 1, listen_path="/nonexistent/s")
+        await listener.close()
+        # OpenSSH's master says that it is done before the server is.
+        await until_refused(listener.port)
+        left = await ssh.forward_remote("127.0.0.1", server.port)
+    # What is left ends with the connection, and the master goes on.
+    await until_refused(left.port)
+    assert run(any_master.words("ssh", "-O", "check")).returncode == 0
 
 
 def test_the_library_without_await(master):

@@ -113,17 +113,15 @@ def test_programs_of_two_networks_talk(
     kind: str,
 ) -> None:
     own = f"ip address add 10.99.0.2/24 dev {kind}4 && ip link set {kind}4 up"
-    line = command(
-        networks, options, keys["ed25519"], client, server, "-o", f"Tunnel={mode}", "-w", "3:4"
-    )
+    here = "LocalCommand=ip address add 10.99.0.1/24 dev %T && ip link set %T up"
+    more = ("-o", f"Tunnel={mode}", "-w", "3:4", "-o", "PermitLocalCommand=yes", "-o", here)
+    line = command(networks, options, keys["ed25519"], client, server, *more)
     # As with ssh(1), -w itself means point-to-point; the first of two values counts.
     line += [f"{own} && exec {sys.executable} -c '{ECHO}'"]
     with Daemon(client, line) as running:
         running.wait_for("^ready$", timeout=40)
-        here = f"ip address add 10.99.0.1/24 dev {kind}3 && ip link set {kind}3 up"
-        ask = f"{here} && exec {sys.executable} -c '{ASK}'"
         done = subprocess.run(
-            [*networks[0].inside, "sh", "-c", ask],
+            [*networks[0].inside, sys.executable, "-c", ASK],
             capture_output=True,
             timeout=90,
             env=environment(),

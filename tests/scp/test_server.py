@@ -56,7 +56,7 @@ async def served(
         if records is not None:
             records.append({"event": event, **fields})
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         journal = Journal(record, detailed=records is not None)
         return await serve_scp(line, do, files, command, journal)
 

@@ -11,6 +11,7 @@ from nacre.keys import load_public
 from nacre.protocol.asks import (
     Answer,
     Ask,
+    AskArithmetic,
     AskAuthentication,
     AskHostKey,
     AskPrompts,
@@ -39,7 +40,7 @@ from nacre.protocol.requests import Env, Exec, PtyRequest, Subsystem, WindowChan
 from nacre.protocol.tcpip import DIRECT, TCPIPChannel
 from nacre.sftp.protocol.client import SFTPClientProtocol
 from nacre.sftp.protocol.messages import Close, Open, OpenFlag, RealPath
-from nacre.ssh2.engine import SSH2Client
+from nacre.ssh2.client import SSH2Client
 from transcripts.conversation import (
     INPUT,
     LIMITS,
@@ -80,7 +81,9 @@ class ClientConversation(Conversation):
         self.engine.start(0.0)
 
     def _act(self, event: Event) -> None:
-        if isinstance(event, Ask):
+        if isinstance(event, AskArithmetic):
+            self.engine.answer(event.ask_id, event.compute())
+        elif isinstance(event, Ask):
             self.engine.answer(event.ask_id, self._answer(event))
         match event:
             case Authenticated():

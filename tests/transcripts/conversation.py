@@ -45,8 +45,11 @@ from nacre.protocol.requests import Env, Exec, ExitStatus, PtyRequest, Request, 
 PASSWORD = "secret"
 INPUT = b"a line of input\n"
 
-LIMITS = Limits(window_initial=2 * MIB, window_maximum=2 * MIB, packet_data=32 * KIB)
-"""The windows that both sides announce; a window that grows would ask the clock."""
+LIMITS = Limits(
+    window_initial=2 * MIB, window_maximum=2 * MIB, packet_data=32 * KIB, kex_group_bits=8192
+)
+"""The windows that both sides announce: a window that grows would ask the clock. And the largest
+group of a group exchange."""
 
 
 class Conversation:

@@ -16,6 +16,7 @@ from nacre.keys import load_public
 from nacre.protocol.asks import (
     Answer,
     Ask,
+    AskArithmetic,
     AskGlobalRequest,
     AskKeyboardInteractive,
     AskOpen,
@@ -48,7 +49,7 @@ from nacre.sftp.protocol.messages import (
     Stat,
 )
 from nacre.sftp.protocol.server import Call, SFTPServerProtocol
-from nacre.ssh2.engine import SSH2Server
+from nacre.ssh2.server import SSH2Server
 from transcripts.conversation import (
     INPUT,
     LIMITS,
@@ -88,7 +89,9 @@ class ServerConversation(Conversation):
         self.engine.start(0.0)
 
     def _act(self, event: Event) -> None:
-        if isinstance(event, Ask):
+        if isinstance(event, AskArithmetic):
+            self.engine.answer(event.ask_id, event.compute())
+        elif isinstance(event, Ask):
             self.engine.answer(event.ask_id, self._answer(event))
         match event:
             case AskRequest(channel=channel, request=Subsystem()):
@@ -175,7 +178,7 @@ class Files:
     """What the subsystem ``sftp`` serves. It announces no extension: a new one changes nothing."""
 
     def __init__(self, say: Callable[..., None]) -> None:
-        self._protocol = SFTPServerProtocol(extensions={})
+        self._protocol = SFTPServerProtocol(extensions={}, highest=3)
         self._listed: set[str] = set()
         self._say = say
 

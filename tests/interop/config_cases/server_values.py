@@ -216,6 +216,7 @@ VALUES: dict[str, tuple[str, ...]] = {
             "x",
         ),
         *("80 any", "80\nPermitListen 81", "70000", "*:*", "*"),
+        *("[]:80", "h]:80", "[h]:80", "http", "h:http", "h/80", "[::1]/80"),
     ),
     "PermitOpen": (
         *(
@@ -232,6 +233,7 @@ VALUES: dict[str, tuple[str, ...]] = {
             "a:1 any",
         ),
         *("a:1\nPermitOpen b:2", "a:70000", "*:*"),
+        *("[]:80", "h]:80", "[h:80", "a[:80", "[a]b:80", "[h]:80", "h:http", "h/80", "h: +80"),
     ),
     "PermitRootLogin": (
         *(

@@ -1,0 +1,103 @@
+"""A client of the REST API that checks each answer against the document of OpenAPI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from jsonschema import Draft202012Validator
+
+from interop.daemons import Daemon, State
+from interop.programs import manage
+from nacre.cli.api.actions import BY_NAME, Action
+from nacre.daemon.store.api_keys import SCOPES
+
+ALL = ",".join(SCOPES)
+
+
+def make_key(state: State, name: str, scopes: str = ALL, expires: str = "1d") -> str:
+    """Make a key with the program."""
+    words = ["api", "key", "create", name, "--scope", scopes, "--expires", expires]
+    return manage(*words, "--state", state.path).decode().strip()
+
+
+def address_of(server: Daemon) -> str:
+    """Return where the API of a server is."""
+    return server.wait_for(r"event=api address=(\S+)")[1]
+
+
+class APIClient:
+    """Calls actions by their names.
+
+    :ivar called: the names of actions that have succeeded.
+    """
+
+    def __init__(self, http: httpx.Client, key: str) -> None:
+        self._http = http
+        self._key = key
+        self.called: set[str] = set()
+        self.document: dict[str, Any] = http.get("/openapi.json").json()
+        self.called.add("openapi")
+
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._key}"} if self._key else {}
+
+    def with_key(self, key: str) -> APIClient:
+        """Return a client with another key."""
+        return APIClient(self._http, key)
+
+    def call(self, name: str, path: dict[str, str] | None = None, **more: Any) -> httpx.Response:
+        """Return the answer to a call, whose status and body are those of the document."""
+        action = BY_NAME[name]
+        quoted = {word: quote(one, safe="") for word, one in (path or {}).items()}
+        headers = self.headers() | more.pop("headers", {})
+        answer = self._http.request(
+            action.method, action.path.format(**quoted), headers=headers, **more
+        )
+        self._check(action, answer)
+        if answer.status_code < 400:
+            self.called.add(name)
+        return answer
+
+    def _check(self, action: Action, answer: httpx.Response) -> None:
+        operation = self.document["paths"][action.path][action.method.lower()]
+        assert operation["operationId"] == action.name
+        told = operation["responses"][str(answer.status_code)]
+        if "content" not in told:
+            assert answer.content == b""
+            return
+        kind = answer.headers["content-type"].partition(";")[0]
+        schema = {**told["content"][kind]["schema"], "components": self.document["components"]}
+        Draft202012Validator(schema).validate(answer.json())
+        if answer.status_code >= 400:
+            assert answer.json()["status"] == answer.status_code
+
+    @contextmanager
+    def log(self, **query: Any) -> Iterator[Iterator[dict[str, Any]]]:
+        """Follow the log, from the first comment on."""
+        path = BY_NAME["log.follow"].path
+        with self._http.stream("GET", path, headers=self.headers(), params=query) as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            lines = answer.iter_lines()
+            assert next(lines) == ":"
+            self.called.add("log.follow")
+            yield (json.loads(one[6:]) for one in lines if one.startswith("data: "))
+
+
+@contextmanager
+def api_of(server: Daemon, key: str = "", **options: Any) -> Iterator[APIClient]:
+    """Connect to the API of a server."""
+    scheme = "https" if "verify" in options else "http"
+    base = f"{scheme}://{address_of(server)}"
+    with httpx.Client(base_url=base, timeout=30, trust_env=False, **options) as http:
+        yield APIClient(http, key)
+
+
+def public_key(path: Path) -> str:
+    """Return the line of a public key."""
+    return path.with_suffix(".pub").read_text().strip()

@@ -1,0 +1,194 @@
+"""Two servers with one store in PostgreSQL: users, bans, and a database that is gone a while."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from daemon.store.postgres.cluster import Cluster, running_cluster
+from interop.clients import PASSWORD, Login, askpass
+from interop.daemons import RUN_AS, Daemon, State, start_nacre
+from interop.programs import NACRE, check, environment, run
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@dataclass
+class Nodes:
+    """Two servers and their database."""
+
+    cluster: Cluster
+    url: str
+    one: Daemon
+    two: Daemon
+    directory: Path
+    key: Path
+
+    def manage(self, *words: str, given: bytes = b"") -> bytes:
+        """Run ``nacre`` as somebody who manages the users, on no server."""
+        return check([*NACRE, *words], input=given, NACRE_STORE=self.url)
+
+    def add_user(self, name: str, *words: str) -> None:
+        home = self.directory / name
+        home.mkdir(exist_ok=True)
+        public = self.key.with_suffix(".pub")
+        where = ["--home", home, "--key", public, *RUN_AS, "--password-stdin", *words]
+        self.manage("user", "add", name, *map(str, where), given=PASSWORD.encode() + b"\n")
+
+    def login(self, node: Daemon, name: str) -> Login:
+        return Login(node, name, self.directory, self.key)
+
+    def enters(self, node: Daemon, name: str) -> bool:
+        done = run([*self.login(node, name).ssh(), "echo in"], timeout=90.0)
+        assert (done.returncode, done.stdout) in ((0, b"in\n"), (255, b"")), done
+        return done.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with running_cluster() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def nodes(
+    cluster: Cluster, keys: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Nodes]:
+    """Two servers, for all tests: each has users of its own."""
+    url, directory = cluster.database().text, tmp_path_factory.mktemp("nodes")
+    states = [State(directory / name) for name in ("state1", "state2")]
+    options = ["--store", url, "--bans", "0", "-o", "PerSourcePenalties=no"]
+    with start_nacre(states[0], *options) as one, start_nacre(states[1], *options) as two:
+        yield Nodes(cluster, url, one, two, directory, keys["ed25519"])
+
+
+@contextmanager
+def session(login: Login) -> Iterator[subprocess.Popen[bytes]]:
+    """Have a session that answers before and after."""
+    client = subprocess.Popen(
+        [*login.ssh(), "cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+    )
+    assert client.stdin is not None
+    assert client.stdout is not None
+
+    def echo(line: bytes) -> None:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        client.stdin.write(line)
+        client.stdin.flush()
+        assert client.stdout.readline() == line
+
+    try:
+        echo(b"before\n")
+        yield client
+        echo(b"after\n")
+    finally:
+        client.kill()
+        client.communicate(timeout=20)
+
+
+def test_users_of_one_node_are_those_of_the_other(nodes: Nodes) -> None:
+    nodes.add_user("alice")
+    assert nodes.enters(nodes.one, "alice")
+    login = nodes.login(nodes.two, "alice").using(None)
+    done = run([*login.ssh(), "echo in"], **askpass(nodes.directory, PASSWORD))
+    assert done.stdout == b"in\n"
+    nodes.manage("user", "set", "alice", "--disable")
+    for node in (nodes.one, nodes.two):
+        assert not nodes.enters(node, "alice")
+
+
+def test_a_user_who_was_nobody_enters_and_is_removed_on_every_node(nodes: Nodes) -> None:
+    for node in (nodes.one, nodes.two):
+        assert not nodes.enters(node, "bob")  # which is remembered
+    nodes.add_user("bob", "--auth", "publickey")
+    for node in (nodes.one, nodes.two):
+        assert nodes.enters(node, "bob")
+    nodes.manage("user", "remove", "bob")
+    for node in (nodes.one, nodes.two):
+        assert not nodes.enters(node, "bob")
+
+
+def test_a_ban_holds_on_every_node_and_ends_there(nodes: Nodes) -> None:
+    nodes.add_user("carol")
+    nodes.manage("ban", "add", "127.0.0.1")
+    try:
+        for node in (nodes.one, nodes.two):
+            _until(nodes.login(node, "carol"), works=False)
+    finally:
+        nodes.manage("ban", "remove", "127.0.0.1")
+    for node in (nodes.one, nodes.two):
+        _until(nodes.login(node, "carol"), works=True)
+
+
+def _until(login: Login, *, works: bool) -> None:
+    """Log in until it works, or does not; each login takes a good part of a second."""
+    for _ in range(30):
+        done = run([*login.ssh(), "echo in"])
+        if (done.returncode == 0) is works:
+            return
+    raise AssertionError(f"logins of {login.server.port} go on: {works=}")
+
+
+def test_a_database_that_is_started_again_ends_no_session_and_refuses_no_login(
+    nodes: Nodes,
+) -> None:
+    nodes.add_user("dora")
+    with session(nodes.login(nodes.one, "dora")):
+        nodes.cluster.stop()
+        waiting = subprocess.Popen(
+            [str(word) for word in (*nodes.login(nodes.two, "dora").ssh(), "echo in")],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        )
+        try:
+            nodes.two.wait_for("the user store gives no answer: the login waits for one")
+            nodes.two.wait_for("the bans of the store can't be used")
+        finally:
+            nodes.cluster.start()
+        out, _ = waiting.communicate(timeout=90)
+        assert (waiting.returncode, out) == (0, b"in\n")
+    assert nodes.enters(nodes.one, "dora")
+    # Changes are heard of again.
+    nodes.manage("user", "set", "dora", "--disable")
+    for node in (nodes.one, nodes.two):
+        assert not nodes.enters(node, "dora")
+
+
+def test_a_node_without_its_database_does_not_start_and_says_why(tmp_path: Path) -> None:
+    words = ["serve", "--state", tmp_path / "state", "--listen", "127.0.0.1:0"]
+    done = run([*NACRE, *words, "--store", f"postgresql:///nacre?host={tmp_path}"])
+    assert done.returncode == 1
+    assert b"can't use the user store postgresql:///nacre" in done.stderr
+
+
+def test_the_password_of_the_database_is_nowhere_to_be_read(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    url = "postgresql://nacre:hidden-word@db.example.org/nacre"
+    for words in (["serve", "--store", url], ["user", "list", "--store", url]):
+        done = run([*NACRE, *words, "--state", tmp_path / "state"])
+        assert done.returncode != 0
+        assert b"has a password, which others could read" in done.stderr
+        assert b"hidden-word" not in done.stderr
+    # A server has it of a file; its processes do not show it.
+    given = cluster.database().text
+    passwords = tmp_path / "pgpass"
+    passwords.write_text("*:*:*:*:hidden-word\n")
+    passwords.chmod(0o600)
+    options = ["--store", f"{given}&passfile={passwords}"]
+    with start_nacre(State(tmp_path / "state"), *options) as node:
+        shown = Path(f"/proc/{node.pid}/cmdline").read_bytes()
+        assert b"--store" in shown
+        assert b"hidden-word" not in shown + "\n".join(node.log).encode()

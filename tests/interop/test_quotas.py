@@ -1,0 +1,384 @@
+"""Quotas and rates: OpenSSH's programs, many uploads at once, and servers that are killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nacre
+from interop.clients import Login
+from interop.daemons import RUN_AS, Daemon, State, start_nacre
+from interop.programs import NACRE, check, manage, require, run
+from nacre.errors import NacreError
+from nacre.limits import KIB, MIB
+from procfs import below
+
+pytestmark = pytest.mark.interop
+
+KINDS: list[list[str]] = [[], ["--gates", "0"], ["--gates", "0", "--workers", "2"]]
+UNHURRIED = ["-o", "MaxStartups=1000", "-o", "PerSourcePenalties=no"]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    path = tmp_path / "files"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def state(files: Path, keys: dict[str, Path], tmp_path: Path) -> State:
+    made = State(tmp_path / "state")
+    key = keys["ed25519"].with_suffix(".pub")
+    words = ["--key", key, "--service", "sftp", "--root", files]
+    manage("user", "add", "alice", "--state", made.path, *RUN_AS, *words)
+    return made
+
+
+@pytest.fixture(params=KINDS, ids=str)
+def kind(request: pytest.FixtureRequest) -> list[str]:
+    found: list[str] = request.param
+    return found
+
+
+def sftp(login: Login) -> list[str]:
+    where = ["-P" if word == "-p" else word for word in login.options()]
+    return [require("sftp"), "-b", "-", *where, "alice@127.0.0.1"]
+
+
+def scp(login: Login, source: Path, target: str, *flags: str) -> list[str]:
+    where = ["-P" if word == "-p" else word for word in login.options()]
+    return [require("scp"), *flags, *where, str(source), f"alice@127.0.0.1:{target}"]
+
+
+def usage(state: State, *words: str) -> dict[str, Any]:
+    (found,) = json.loads(manage("user", "usage", "alice", "--json", "--state", state.path, *words))
+    return dict(found)
+
+
+def stored(files: Path) -> tuple[int, int]:
+    found = list(files.rglob("*"))
+    return sum(one.stat().st_size for one in found if one.is_file()), len(found)
+
+
+def counted(state: State, *words: str) -> tuple[int, int]:
+    found = usage(state, *words)
+    assert found["counted"]
+    return found["bytes"], found["files"]
+
+
+def test_what_openssh_sees(
+    state: State, kind: list[str], files: Path, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    state.set_user("alice", "--quota-bytes", "1M", "--quota-files", "3")
+    large, rest = tmp_path / "large", tmp_path / "rest"
+    large.write_bytes(os.urandom(600 * KIB))
+    rest.write_bytes(os.urandom(424 * KIB))
+    with start_nacre(state, *kind) as server:
+        login = Login(server, "alice", tmp_path, keys["ed25519"])
+        done = run(sftp(login), input=f"put {large} a\ndf\n-put {large} b\nrm b\n".encode())
+        assert done.returncode == 0, done.stderr
+        size, used = done.stdout.split(b"%Capacity")[1].split()[:2]
+        assert (int(size), int(used)) == (1024, 600)
+        server.wait_for(r'reason="your quota is 1 MiB: \d+ \w+ of it are left, and this needs')
+        assert counted(state) == stored(files) == (600 * KIB, 1)
+        for flags in ([], ["-O"]):
+            done = run(scp(login, large, "c", *flags))
+            assert done.returncode == 1
+            check([*sftp(login)], input=b"rm c\n")
+        # What is left can be used to the last byte, and no further.
+        check(scp(login, rest, "b", "-O"))
+        assert counted(state) == stored(files) == (1 * MIB, 2)
+        (tmp_path / "byte").write_bytes(b"x")
+        assert run(scp(login, tmp_path / "byte", "c")).returncode == 1
+        # Its name stays, and is the third one.
+        assert run(sftp(login), input=b"mkdir d\n").returncode == 1
+        check(sftp(login), input=b"rm c\nrm a\nmkdir d\n")
+        assert counted(state) == stored(files) == (424 * KIB, 2)
+        assert counted(state, "--recount") == (424 * KIB, 2)
+
+
+def test_transfers_and_rates(
+    state: State, kind: list[str], files: Path, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    state.set_user("alice", "--transfer-up", "300K", "--transfer-down", "200K")
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(200 * KIB))
+    with start_nacre(state, *kind) as server:
+        login = Login(server, "alice", tmp_path, keys["ed25519"])
+        check(scp(login, source, "a"))
+        assert run(scp(login, source, "b")).returncode == 1
+        server.wait_for('reason="you may upload 300 KiB a month, of which')
+        check(sftp(login), input=f"get a {tmp_path / 'back'}\n".encode())
+        assert (tmp_path / "back").read_bytes() == source.read_bytes()
+        assert run(sftp(login), input=f"get a {tmp_path / 'again'}\n".encode()).returncode == 1
+        server.wait_for('reason="you may download 200 KiB a month, of which 0 bytes are left')
+        found = usage(state)
+        assert (found["down"], found["transfer_down"]) == (200 * KIB, 200 * KIB)
+        # Both have a rate from the next session on, and the files are whole.
+        words = ["transfer-up", "transfer-down"]
+        inherits = [part for word in words for part in ("--inherit", word)]
+        state.set_user("alice", *inherits, "--rate-up", "1M", "--rate-down", "1M")
+        check(scp(login, source, "c"))
+        check(sftp(login), input=f"get c {tmp_path / 'again'}\n".encode())
+        assert (files / "c").read_bytes() == (tmp_path / "again").read_bytes()
+
+
+def test_a_user_with_a_shell_has_none(state: State) -> None:
+    words = ["--service", "all", "--quota-bytes", "1M", "--state", state.path]
+    done = run([*NACRE, "user", "set", "alice", *words])
+    assert done.returncode == 1
+    assert b"which does not hold in a shell: give --service sftp" in done.stderr
+
+
+def connect(server: Daemon, key: Path, user: str = "alice") -> Any:
+    return nacre.connect(
+        "127.0.0.1",
+        server.port,
+        user=user,
+        keys=[key],
+        agent=False,
+        trust=nacre.AnyHostKey(),
+        config=None,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_a_hundred_uploads_at_once(
+    state: State, kind: list[str], files: Path, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    state.set_user("alice", "--quota-bytes", "4M", "--partial-uploads", "remove")
+    sizes = [50_000 + 1_000 * number for number in range(100)]  # together more than twice as many
+    sources = [tmp_path / f"source{number}" for number in range(100)]
+    for source, size in zip(sources, sizes, strict=True):
+        source.write_bytes(os.urandom(size))
+    together = asyncio.Barrier(100)
+
+    async def upload(server: Daemon, number: int) -> bool:
+        async with connect(server, keys["ed25519"]) as ssh, ssh.sftp() as talk:
+            await together.wait()
+            try:
+                await talk.put(sources[number], f"f{number}")
+            except OSError:
+                return False
+            return True
+
+    with start_nacre(state, *kind, *UNHURRIED) as server:
+        async with asyncio.timeout(240):
+            done = await asyncio.gather(*(upload(server, number) for number in range(100)))
+        there = {number for number, whole in enumerate(done) if whole}
+        assert 0 < len(there) < 100
+        for number in there:
+            assert (files / f"f{number}").read_bytes() == sources[number].read_bytes()
+        assert counted(state) == stored(files)
+        left = 4 * MIB - stored(files)[0]
+        assert left >= 0
+        async with connect(server, keys["ed25519"]) as ssh, ssh.sftp() as talk:
+            await talk.write_bytes("rest", bytes(left))
+            with pytest.raises(OSError, match="quota"):
+                await talk.write_bytes("more", b"x")
+    assert counted(state, "--recount") == stored(files)
+    assert stored(files)[0] == 4 * MIB
+
+
+def kill(server: Daemon) -> None:
+    """End a server and all its processes at once, and wait until they are gone."""
+    pids = [server.pid, *below(server.pid)]
+    held = []
+    for pid in pids:
+        try:
+            held.append(os.pidfd_open(pid))
+        except ProcessLookupError:
+            continue
+    for one in held:
+        try:
+            signal.pidfd_send_signal(one, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    server.process.wait(30)
+    for one in held:
+        os.close(one)
+
+
+async def rounds(
+    state: State, kind: Sequence[str], files: Path, key: Path, source: Path, count: int
+) -> None:
+    """Kill servers amid uploads, again and again."""
+    content = source.read_bytes()
+    kept: set[str] = set()
+    for turn in range(count):
+        server = start_nacre(state, *kind, *UNHURRIED)
+        enough = asyncio.Event()
+
+        async def upload(
+            who: int, server: Daemon = server, turn: int = turn, enough: asyncio.Event = enough
+        ) -> None:
+            try:
+                async with connect(server, key) as ssh, ssh.sftp() as talk:
+                    for number in range(1000):
+                        name = f"{turn}-{who}-{number}"
+                        await talk.put(source, name)
+                        kept.add(name)
+                        if number % 3 == 2:
+                            kept.discard(f"{turn}-{who}-{number - 1}")
+                            await talk.remove(f"{turn}-{who}-{number - 1}")
+                        if number == 2 + turn % 4:
+                            enough.set()
+            except (OSError, NacreError):
+                return
+
+        try:
+            tasks = [asyncio.ensure_future(upload(who)) for who in range(6)]
+            async with asyncio.timeout(60):
+                await enough.wait()
+            kill(server)
+            async with asyncio.timeout(60):
+                await asyncio.gather(*tasks)
+        finally:
+            server.stop()
+        for name in kept:
+            assert (files / name).read_bytes() == content, name
+        # The next upload counts what the dead have left, if it must.
+        with start_nacre(state, *kind) as server:
+            async with connect(server, key) as ssh, ssh.sftp() as talk:
+                await talk.write_bytes("one", bytes(turn))
+        assert counted(state) == stored(files)
+        assert counted(state, "--recount") == stored(files)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [
+        pytest.param(KINDS[0], 3, id="gates"),
+        pytest.param(KINDS[1], 3, id="no gates"),
+        pytest.param(KINDS[2], 3, id="workers"),
+        pytest.param(
+            KINDS[0],
+            20,
+            id="often",
+            marks=pytest.mark.skipif("NACRE_LONG" not in os.environ, reason="needs NACRE_LONG"),
+        ),
+    ],
+)
+async def test_servers_that_are_killed(
+    state: State,
+    kind: list[str],
+    count: int,
+    files: Path,
+    keys: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    state.set_user("alice", "--quota-bytes", "1G")
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(300 * KIB + 7))
+    await rounds(state, kind, files, keys["ed25519"], source, count)
+
+
+def share(state: State, files: Path, key: Path, *limits: str) -> None:
+    """Give alice, and bob, who is new, a group that shares limits."""
+    where = ["--state", state.path]
+    check([*NACRE, "group", "add", "staff", "--service", "sftp", *limits, *where])
+    for name in ("alice", "bob"):
+        (files / name).mkdir()
+    words = ["--key", key.with_suffix(".pub"), "--root", files / "bob", "--group", "staff"]
+    check([*NACRE, "user", "add", "bob", *RUN_AS, *words, *where])
+    state.set_user("alice", "--root", str(files / "alice"), "--group", "staff")
+
+
+def counted_together(state: State, *words: str) -> tuple[int, int]:
+    (found,) = json.loads(
+        check([*NACRE, "group", "usage", "staff", "--json", "--state", state.path, *words])
+    )
+    assert found["counted"]
+    return found["bytes"], found["files"]
+
+
+def stored_by(files: Path, *names: str) -> tuple[int, int]:
+    found = [stored(files / name) for name in names]
+    return sum(one[0] for one in found), sum(one[1] for one in found)
+
+
+def batch(login: Login, user: str) -> list[str]:
+    return [*sftp(login)[:-1], f"{user}@127.0.0.1"]
+
+
+async def test_two_members_who_upload_at_once_have_what_the_group_may_have(
+    state: State, kind: list[str], files: Path, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    share(state, files, keys["ed25519"], "--shared-quota-bytes", "1M")
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(90 * KIB))
+    with start_nacre(state, *kind) as server:
+        login = Login(server, "alice", tmp_path, keys["ed25519"])
+        puts = "".join(f"-put {source} f{number}\n" for number in range(9)).encode()
+        async with asyncio.timeout(120):
+            done = await asyncio.gather(
+                *(
+                    asyncio.to_thread(run, batch(login, user), input=puts)
+                    for user in ("alice", "bob")
+                )
+            )
+        assert [one.returncode for one in done] == [0, 0]
+        server.wait_for(r'reason="the quota of the group staff is 1 MiB: \d+ \w+ of it are left')
+        size, count = stored_by(files, "alice", "bob")
+        assert size <= MIB < size + 90 * KIB
+        assert counted_together(state) == (size, count)
+        check(batch(login, "bob"), input=b"-rm f0\n-rm f1\n-rm f2\n")
+        assert counted_together(state) == stored_by(files, "alice", "bob")
+    assert counted_together(state, "--recount") == stored_by(files, "alice", "bob")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", [KINDS[0], KINDS[2]], ids=str)
+async def test_a_group_whose_server_is_killed(
+    state: State, kind: list[str], files: Path, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    share(state, files, keys["ed25519"], "--shared-quota-bytes", "1G")
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(300 * KIB + 7))
+    for turn in range(20 if "NACRE_LONG" in os.environ else 2):
+        server = start_nacre(state, *kind, *UNHURRIED)
+        enough = asyncio.Event()
+
+        async def upload(
+            user: str, server: Daemon = server, turn: int = turn, enough: asyncio.Event = enough
+        ) -> None:
+            try:
+                async with (
+                    connect(server, keys["ed25519"], user) as ssh,
+                    ssh.sftp() as talk,
+                ):
+                    for number in range(1000):
+                        await talk.put(source, f"{turn}-{number % 7}")
+                        if number == 3 + turn % 4:
+                            enough.set()
+            except (OSError, NacreError):
+                return
+
+        try:
+            tasks = [asyncio.ensure_future(upload(user)) for user in ("alice", "bob") * 2]
+            async with asyncio.timeout(60):
+                await enough.wait()
+            kill(server)
+            async with asyncio.timeout(60):
+                await asyncio.gather(*tasks)
+        finally:
+            server.stop()
+        # The next upload of each counts what the dead have left, if it must.
+        with start_nacre(state, *kind) as server:
+            for user in ("alice", "bob"):
+                async with connect(server, keys["ed25519"], user) as ssh, ssh.sftp() as talk:
+                    await talk.write_bytes("one", bytes(turn))
+        assert counted_together(state) == stored_by(files, "alice", "bob")
+    assert counted_together(state, "--recount") == stored_by(files, "alice", "bob")
