@@ -16,8 +16,12 @@ from bench import forward, report
 from bench.bulk import KINDS, bulk, tree, wan
 from bench.ground import CHACHA, PEERS_PYTHON, Ground, Size
 from bench.idle import idle, idle_10000
+from bench.jump import jump
 from bench.measure import Workload, run
-from bench.small import cli, cli_config, cli_mux, commands, logins, stats
+from bench.service import KINDS as SERVICE
+from bench.service import service
+from bench.small import STARTS, cli, cli_config, cli_mux, commands, logins, starts, stats
+from bench.users import idle_further, idle_user
 
 WHOLE = 1024
 """MiB of the large file in a run whose results are kept."""
@@ -32,18 +36,23 @@ WORKLOADS: dict[str, Callable[[Ground], Workload]] = {
     "login": partial(logins, at_once=1),
     "login-20": partial(logins, at_once=20),
     "exec": commands,
+    **{f"{what}-start": partial(starts, what=what) for what in STARTS},
     "cli": cli,
     "cli-config": cli_config,
     "cli-mux": cli_mux,
     "forward-echo": forward.echo,
     "forward-bulk": forward.bulk,
+    "jump": jump,
     "wan-get": partial(wan, direction="get"),
     "wan-put": partial(wan, direction="put"),
     "idle": idle,
     "idle-10000": idle_10000,
+    "idle-user": idle_user,
+    "idle-further": idle_further,
+    **{name: partial(service, name=name) for name in SERVICE},
 }
 
-ON_REQUEST = {"idle-10000"}
+ON_REQUEST = {"idle-10000", "idle-user", "idle-further", *SERVICE}
 
 
 def main() -> None:

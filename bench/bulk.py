@@ -36,10 +36,10 @@ def bulk(ground: Ground, kind: str, cipher: str = AES) -> Workload:
     part = ground.size.part
     over_openssh = (2.0, 3.0) if kind.startswith("sftp") else (1.8, 2.5)
     contenders: dict[str, Callable[[], float]] = {
-        NACRE: lambda: _program(ground, "nacre", ground.nacre, kind, cipher, count),
-        OPENSSH: lambda: _program(ground, "OpenSSH", ground.sshd, kind, cipher, count),
-        CLIENT: lambda: _program(ground, "nacre", ground.sshd, kind, cipher, count),
-        SERVER: lambda: _program(ground, "OpenSSH", ground.nacre, kind, cipher, count),
+        NACRE: lambda: by_program(ground, "nacre", ground.nacre, kind, cipher, count),
+        OPENSSH: lambda: by_program(ground, "OpenSSH", ground.sshd, kind, cipher, count),
+        CLIENT: lambda: by_program(ground, "nacre", ground.sshd, kind, cipher, count),
+        SERVER: lambda: by_program(ground, "OpenSSH", ground.nacre, kind, cipher, count),
         LIBRARY: lambda: _library(ground, "nacre", ground.nacre, kind, cipher, part),
         LIBRARY_CLIENT: lambda: _library(ground, "nacre", ground.sshd, kind, cipher, part),
         ASYNCSSH: lambda: _library(ground, "asyncssh", ground.asyncssh, kind, cipher, part),
@@ -73,7 +73,7 @@ def _ends(ground: Ground, kind: str, count: int) -> tuple[Path, Path]:
     return original, copy
 
 
-def _program(
+def by_program(
     ground: Ground, client: str, server: Daemon, kind: str, cipher: str, count: int
 ) -> float:
     original, copy = _ends(ground, kind, count)
@@ -114,9 +114,9 @@ def tree(ground: Ground, direction: str) -> Workload:
         + ("from the server" if direction == "get" else "to the server"),
         "files/s",
         {
-            NACRE: lambda: _tree(ground, "nacre", ground.nacre, direction),
-            OPENSSH: lambda: _tree(ground, "OpenSSH", ground.sshd, direction),
-            CLIENT: lambda: _tree(ground, "nacre", ground.sshd, direction),
+            NACRE: lambda: tree_by_program(ground, "nacre", ground.nacre, direction),
+            OPENSSH: lambda: tree_by_program(ground, "OpenSSH", ground.sshd, direction),
+            CLIENT: lambda: tree_by_program(ground, "nacre", ground.sshd, direction),
             LIBRARY: lambda: _library_tree(ground, "nacre", ground.nacre, direction),
             ASYNCSSH: lambda: _library_tree(ground, "asyncssh", ground.asyncssh, direction),
         },
@@ -128,7 +128,7 @@ def tree(ground: Ground, direction: str) -> Workload:
     )
 
 
-def _tree(ground: Ground, client: str, server: Daemon, direction: str) -> float:
+def tree_by_program(ground: Ground, client: str, server: Daemon, direction: str) -> float:
     source, copy = ground.tree, ground.files / "tree-copy"
     shutil.rmtree(copy, ignore_errors=True)
     host = f"{ground.login(server).user}@127.0.0.1"

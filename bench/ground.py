@@ -9,8 +9,9 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 # The workloads import the names written "as" themselves from here: this module sets the path.
-from bench.shell import plain_shell  # noqa: E402
+from bench.shell import OTHER, plain_shell  # noqa: E402
 from interop.clients import ME, Login  # noqa: E402
 from interop.daemons import RUN_AS, State, start_sshd  # noqa: E402
 from interop.daemons import Daemon as Daemon  # noqa: E402
@@ -30,6 +31,8 @@ from interop.programs import environment as environment  # noqa: E402
 ENDS = Path(__file__).resolve().parent / "ends"
 PEERS_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 """The interpreter that has AsyncSSH and Paramiko, and not nacre."""
+
+NACRE_SSHD = f"{NACRE[0]}-sshd"
 
 AES = "aes128-gcm@openssh.com"
 CHACHA = "chacha20-poly1305@openssh.com"
@@ -71,11 +74,15 @@ class Size:
 
 
 class Ground:
-    """A directory in memory with servers beside it; ``with`` ends and removes all."""
+    """A directory in memory with servers beside it; ``with`` ends and removes all.
+
+    :ivar services: the servers of :mod:`bench.service`, by their features.
+    """
 
     def __init__(self, size: Size, directory: Path) -> None:
         self.size = size
         self.directory = directory
+        self.services: dict[str, Daemon] = {}
         self._stack = ExitStack()
         self.key, self.host_key = directory / "key", directory / "host_key"
 
@@ -101,22 +108,58 @@ class Ground:
     def nacre(self) -> Daemon:
         return self._stack.enter_context(self.start_nacre())
 
-    def start_nacre(self, command: Sequence[str | Path] = (*NACRE, "serve")) -> Daemon:
-        """Start ``nacre serve``, or another command that takes its words."""
+    def another(self, start: Callable[[], Daemon]) -> Daemon:
+        """Start one more server, which ends with the others."""
+        return self._stack.enter_context(start())
+
+    def start_nacre(
+        self,
+        command: Sequence[str | Path] = (*NACRE, "serve"),
+        state: Path | None = None,
+        user: Sequence[str] = (),
+    ) -> Daemon:
+        """Start ``nacre serve``, or another command that takes its words.
+
+        :param state: the new state directory; None for one in memory.
+        :param user: further options of its user.
+        """
+        made = self.nacre_state(state)
+        if user:
+            with plain_shell(self.directory):
+                made.set_user("bench", *user)
+        return self._served_from(made, command)
+
+    def on_disk(self) -> Path:
+        """Make a directory on the disk, which is removed when all has ended."""
+        made = tempfile.TemporaryDirectory(prefix="nacre-bench-service-")
+        directory = Path(self._stack.enter_context(made))
+        directory.chmod(0o755)  # other accounts of a server have directories in it
+        return directory
+
+    def _served_from(
+        self, state: State, command: Sequence[str | Path] = (*NACRE, "serve")
+    ) -> Daemon:
         words = ["--listen", "127.0.0.1:0", *RUN_AS, "-o", "MaxStartups=1000"]  # as sshd here
-        state = self.nacre_state()
         with plain_shell(self.directory):
             daemon = Daemon("nacre serve", [*command, "--state", state.path, *words])
         daemon.port = int(daemon.wait_for(r"^listening on .*:(\d+)$")[1])
         return daemon
 
     @cached_property
+    def nacre_account(self) -> Daemon:
+        """A server whose user has an account that is not root's; only root can start it."""
+        state = self.nacre_state()
+        with plain_shell(self.directory):
+            state.set_user("bench", "--home", "/", "--run-as", OTHER)
+        return self._stack.enter_context(self._served_from(state))
+
+    @cached_property
     def nacre_workers(self) -> Daemon:
         return self._stack.enter_context(self.start_nacre((*NACRE, "serve", "--workers", "2")))
 
-    def nacre_state(self) -> State:
-        """Return a new state with the user of the benchmark."""
-        state = State(self.directory / f"state-{time.monotonic_ns()}")
+    def nacre_state(self, path: Path | None = None) -> State:
+        """Return a new state with the user of the benchmark; in memory, unless a path is given."""
+        state = State(path or self.directory / f"state-{time.monotonic_ns()}")
         state.add_user("bench", keys=[self.key.with_suffix(".pub")], home=self.files)
         return state
 
@@ -124,15 +167,32 @@ class Ground:
     def sshd(self) -> Daemon:
         return self._stack.enter_context(self.start_sshd())
 
-    def start_sshd(self) -> Daemon:
+    def start_sshd(self, *options: str, program: str | None = None) -> Daemon:
+        """Start a server for the account that measures.
+
+        :param options: lines of its configuration.
+        :param program: one that takes sshd's configuration; None for sshd itself.
+        """
         public = self.key.with_suffix(".pub")
-        options = [
+        always = [
             "Subsystem sftp internal-sftp",
             # What an account's own shell reads at its start is not to be measured.
             f"SetEnv HOME={self.files}",
         ]
         with plain_shell(self.directory):
-            return start_sshd(self.directory, [self.host_key], public, *options)
+            return start_sshd(
+                self.directory, [self.host_key], public, *options, *always, program=program
+            )
+
+    @cached_property
+    def nacre_sshd(self) -> Daemon:
+        return self._stack.enter_context(self.start_sshd(program=NACRE_SSHD))
+
+    @cached_property
+    def nacre_sshd_confined(self) -> Daemon:
+        """A server whose users may use some files, by a process that can do nothing else."""
+        forced = "ForceCommand internal-sftp -R"
+        return self._stack.enter_context(self.start_sshd(forced, program=NACRE_SSHD))
 
     @cached_property
     def asyncssh(self) -> Daemon:

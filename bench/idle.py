@@ -79,7 +79,7 @@ def _ten_thousand(ground: Ground, processes: int = 4, each: int = 2500) -> float
 def pss(pid: int) -> float:
     """Return the kB of a process and all below it: their own, and their part of what is shared."""
     whole = 0.0
-    for process in (pid, *_below(pid)):
+    for process in (pid, *below(pid)):
         try:
             lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
         except (FileNotFoundError, ProcessLookupError):
@@ -88,7 +88,8 @@ def pss(pid: int) -> float:
     return whole
 
 
-def _below(pid: int) -> list[int]:
+def below(pid: int) -> list[int]:
+    """Return the processes that a process has started, and those that they have."""
     parents: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():

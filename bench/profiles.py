@@ -78,7 +78,7 @@ def measure(ground: Ground, title: str, job: dict[str, object]) -> list[str]:
 
 def serve(output: str, words: list[str]) -> None:
     """Run ``nacre serve`` under the profiler."""
-    from nacre.cli.group import command
+    from nacre.cli.subcommands import command
 
     profile = cProfile.Profile()
     with contextlib.suppress(SystemExit):

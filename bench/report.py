@@ -194,5 +194,6 @@ def _row(name: str, ratio: Record, to: str) -> str:
     else:
         sign = "≤" if ratio["at_most"] else "≥"
         reached = _verdict(ratio).rpartition(" ")[2]
-        bars = f" {sign} {ratio['bar']:g} | {sign} {ratio['stretch']:g} | {reached} |"
+        stretch = "" if ratio["stretch"] is None else f"{sign} {ratio['stretch']:g}"
+        bars = f" {sign} {ratio['bar']:g} | {stretch} | {reached} |"
     return f"| {name} | {ratio['ours']} | {to} | {_spread(ratio)} |{bars}"

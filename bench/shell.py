@@ -1,4 +1,4 @@
-"""The account that sessions run as: the one that measures, with /bin/sh for its shell."""
+"""The accounts that sessions run as, with /bin/sh for their shell: who measures, and another."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SHELL = "/bin/sh"
+
+OTHER = "nacre-bench"
+"""An account for users who are not who measures; only root can serve them."""
+
+_NUMBER = 31337
 
 
 @contextmanager
@@ -22,7 +27,8 @@ def plain_shell(directory: Path) -> Iterator[None]:
     lines = Path("/etc/passwd").read_text().splitlines()
     plain = f"{me.pw_name}:x:{me.pw_uid}:{me.pw_gid}::{me.pw_dir}:{SHELL}"
     kept = [line for line in lines if not line.startswith(f"{me.pw_name}:")]
-    accounts.write_text("\n".join([plain, *kept]) + "\n")
+    other = f"{OTHER}:x:{_NUMBER}:{_NUMBER}::/:{SHELL}"
+    accounts.write_text("\n".join([plain, other, *kept]) + "\n")
     wrapped = {
         "LD_PRELOAD": "libnss_wrapper.so",
         "NSS_WRAPPER_PASSWD": str(accounts),

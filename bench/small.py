@@ -13,6 +13,8 @@ from bench.ground import Daemon, Ground, environment
 from bench.measure import Comparison, Target, Workload
 
 WORKERS = "nacre-nacre (2 workers)"
+ACCOUNT = "nacre-nacre (own account)"
+"""A server of root, whose user has another account."""
 
 HOSTS = 300
 """Blocks of the file of ``cli-config``, each with four keywords; the last is the host's."""
@@ -68,6 +70,7 @@ def logins(ground: Ground, at_once: int) -> Workload:
         {
             NACRE: lambda: login("nacre", ground.nacre),
             WORKERS: lambda: login("nacre", ground.nacre_workers),
+            **({ACCOUNT: lambda: login("nacre", ground.nacre_account)} if not os.geteuid() else {}),
             ASYNCSSH: lambda: login("asyncssh", ground.asyncssh),
             OPENSSH: lambda: _openssh_logins(ground, max(20, count // 4), at_once),
             CLIENT: lambda: login("nacre", ground.sshd, max(20, count // 4)),
@@ -118,6 +121,41 @@ def commands(ground: Ground) -> Workload:
             Comparison(CLIENT, "AsyncSSH-sshd"),
             Comparison(CLIENT, "Paramiko-sshd"),
         ],
+    )
+
+
+STARTS = {
+    "sftp": ("a session of SFTP, until VERSION is there", 2.5, 1.5),
+    "command": ("`true`, until its exit status is there", 1.3, 1.15),
+    "terminal": ("`true` at a terminal, until its exit status is there", 1.3, 1.15),
+}
+"""What begins, and how much longer than with sshd it may and should take at most."""
+
+
+def starts(ground: Ground, what: str) -> Workload:
+    """Return how long the start of a session takes on a connection that is open.
+
+    :param what: one of :data:`STARTS`.
+    """
+    about, bar, stretch = STARTS[what]
+    count = max(20, ground.size.commands // 2)
+
+    def milliseconds(server: Daemon) -> float:
+        return ground.library("nacre", server, "start", what=what, count=count) * 1e3
+
+    ours = {
+        "nacre-sshd": lambda: milliseconds(ground.nacre_sshd),
+        "nacre serve": lambda: milliseconds(ground.nacre),
+    }
+    if what == "sftp":
+        ours["nacre-sshd (confined)"] = lambda: milliseconds(ground.nacre_sshd_confined)
+    return Workload(
+        f"{what}-start",
+        f"{about}: the median of {count} on one connection, 20 ms apart, so that it counts what a "
+        "server has ready; the client is nacre",
+        "ms",
+        {**ours, "sshd": lambda: milliseconds(ground.sshd)},
+        [Comparison(one, "sshd", bar, stretch, at_most=True) for one in ours],
     )
 
 

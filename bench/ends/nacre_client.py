@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import json
 import signal
+import statistics
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from io import FileIO
 from pathlib import Path
 
@@ -17,6 +20,11 @@ import nacre
 JOB = json.loads(sys.argv[1])
 ALGORITHMS = nacre.algorithms(ciphers=[JOB["cipher"]])
 KEY = nacre.load_private(Path(JOB["key"]).read_bytes())
+INIT = bytes.fromhex("0000000501 00000003")
+FEW = 3
+APART = 0.02
+"""Seconds between the end of a session and the start of the next one."""
+
 GREETED = 8
 """How many of the connections to hold log in at once."""
 
@@ -61,6 +69,38 @@ async def upload(connection: nacre.Connection) -> None:
         assert await process.wait() == 0
 
 
+async def start_sftp(connection: nacre.Connection) -> float:
+    begin = time.perf_counter()
+    async with connection.process(subsystem="sftp") as process:
+        await process.stdin.write(INIT)
+        await process.stdout.readexactly(len(INIT))  # VERSION
+        return time.perf_counter() - begin
+
+
+async def start_command(connection: nacre.Connection, term: str | None = None) -> float:
+    begin = time.perf_counter()
+    async with connection.process("true", term=term) as process:
+        process.stdin.write_eof()
+        assert await process.wait() == 0
+        return time.perf_counter() - begin
+
+
+STARTS: dict[str, Callable[[nacre.Connection], Awaitable[float]]] = {
+    "sftp": start_sftp,
+    "command": start_command,
+    "terminal": partial(start_command, term="xterm"),
+}
+
+
+async def starts(connection: nacre.Connection, what: str, count: int) -> float:
+    """Return the median of the times, after a few that load what is loaded on first use."""
+    times = []
+    for _ in range(FEW + count):
+        times.append(await STARTS[what](connection))
+        await asyncio.sleep(APART)
+    return statistics.median(times[FEW:])
+
+
 async def hold() -> None:
     """Open connections, say so, ask all for an answer at each SIGUSR1, and stay until SIGTERM."""
     loop = asyncio.get_running_loop()
@@ -100,6 +140,8 @@ async def main() -> float | None:
         await asyncio.gather(*(login(limit) for _ in range(JOB["count"])))
         return time.perf_counter() - begin
     async with connect() as connection:
+        if JOB["do"] == "start":
+            return await starts(connection, JOB["what"], JOB["count"])
         if JOB["do"] in ("down", "up"):
             await (download if JOB["do"] == "down" else upload)(connection)
             return time.perf_counter() - begin
