@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: docs help setup run quick test pythons coverage interop uppity transcripts fuzz faults check \
-	shape diagrams man bench profile regress
+.PHONY: docs help setup run quick test pythons coverage interop uppity transcripts fuzz fuzz-nightly faults check \
+	mutants shape diagrams man bench profile regress dist deb image sbom
 
 # Tests start nacre's programs a thousand times: compiled anew each time, they take twice as long.
 export PYTHONDONTWRITEBYTECODE =
@@ -10,10 +10,11 @@ ARGS ?=
 ONLY ?=
 PAIRS ?= 5
 SIZE ?= 1024
+HOURS ?= 8
 PROGRAMS ?= all
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/dev ## install nacre for development, and the peers of the interop tests
 	@scripts/peers
@@ -31,6 +32,9 @@ pythons: .venv/dev ## run quick tests on the other Pythons that the machine has 
 test: setup ## run every test, with peers and the slow ones (ARGS=tests/wire for a part)
 	@.venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
 
+again: .venv/dev ## run what failed in the last run again, each test alone, and pass if few were unsteady
+	@.venv/bin/python scripts/again.py
+
 # What counts calls or loaded modules, moves much or starts many programs (untraced), and what needs peers,
 # runs without the measurement, which doubles the time of a test.
 coverage: setup ## run every test, and fail where branch coverage is below its floor
@@ -42,7 +46,7 @@ coverage: setup ## run every test, and fail where branch coverage is below its f
 
 interop: setup ## meet clients and servers that others wrote, and write docs/interop.md
 	@.venv/bin/python -m pytest -n 2 --dist worksteal -o junit_family=xunit1 \
-		--junit-xml build/interop.xml tests/interop/test_foreign_*.py; \
+		--junit-xml build/interop.xml tests/interop/test_foreign_*.py tests/interop/test_remote_tools.py; \
 		status=$$?; .venv/bin/python scripts/interop_page.py build/interop.xml && exit $$status
 
 regress: setup ## run OpenSSH's own tests (PROGRAMS="ssh sshd", client, server, none; ONLY="connect scp")
@@ -55,13 +59,18 @@ uppity: setup ## build PuTTY's SSH-1 server for tests from Debian's source, and 
 transcripts: setup ## record SSH-2 conversations with the peers anew (ARGS=clients/openssh-key for one)
 	@PYTHONPATH=src:tests .venv/bin/python tests/transcripts/record.py $(ARGS)
 
-fuzz: .venv/dev ## mutate what peers send, for NACRE_FUZZ_SECONDS in each test (60), from new seeds
-	@NACRE_FUZZ_SECONDS=$${NACRE_FUZZ_SECONDS:-60} NACRE_FUZZ_SEED=$${NACRE_FUZZ_SEED:-$$(date +%s)} \
-		.venv/bin/python -m pytest -n 2 --dist worksteal tests/fuzz
+fuzz: .venv/fuzz ## fuzz for about a quarter of an hour, and print a table (ONLY=sftp for a part)
+	@.venv/bin/python scripts/fuzzing.py --hours 0.2 $(ONLY)
+
+fuzz-nightly: .venv/fuzz ## fuzz for HOURS (8), and print a table (ONLY="machine known" for a part)
+	@.venv/bin/python scripts/fuzzing.py --hours $(HOURS) $(ONLY)
 
 faults: setup ## 1,000 faults of the network (NACRE_FAULTS), from NACRE_FAULTS_SEED on (1)
 	@NACRE_FAULTS=$${NACRE_FAULTS:-1000} .venv/bin/python -m pytest -n 2 --dist worksteal \
 		tests/interop/test_faults.py
+
+mutants: .venv/dev ## change the core a little, and fail where its tests do not notice (ONLY="kex walk")
+	@.venv/bin/python scripts/mutants.py --only "$(ONLY)"
 
 check: .venv/dev ## format, lint, types, imports, shape, diagrams, manual pages, and a reference that can be made
 	.venv/bin/ruff format --check .
@@ -83,7 +92,7 @@ man: .venv/dev ## write the manual pages and the pages of keywords, from nacre h
 	@.venv/bin/python scripts/manual.py
 
 docs: .venv/dev ## write the reference, from the docstrings, to build/docs
-	@.venv/bin/pdoc -o build/docs nacre nacre.blocking nacre.testing nacre.errors nacre.limits nacre.protocol nacre.keys
+	@.venv/bin/pdoc -o build/docs nacre nacre.blocking nacre.fleet nacre.testing nacre.errors nacre.limits nacre.protocol nacre.keys
 
 bench: setup .venv-bench/ready ## measure against OpenSSH, AsyncSSH, Paramiko (ONLY=sftp-get PAIRS=5 SIZE=1024)
 	@ls /usr/lib/*/libnss_wrapper.so >/dev/null 2>&1 || scripts/apt libnss-wrapper
@@ -92,6 +101,18 @@ bench: setup .venv-bench/ready ## measure against OpenSSH, AsyncSSH, Paramiko (O
 profile: setup .venv-bench/ready ## write where the time of a download and of a login goes to docs/performance.md
 	@ls /usr/lib/*/libnss_wrapper.so >/dev/null 2>&1 || scripts/apt libnss-wrapper
 	@.venv/bin/python -m bench.profiles
+
+dist: .venv/dev ## make the source archive and the wheel of the last commit in dist
+	@.venv/bin/python scripts/dist.py
+
+deb: .venv/dev ## make a Debian package of the last commit, for this release of Debian, in dist
+	@.venv/bin/python scripts/deb.py
+
+image: ## build the container image nacre, where podman, buildah or docker is there
+	@scripts/image nacre
+
+sbom: .venv/dev ## write the bill of materials of the wheel in dist
+	@.venv/bin/python scripts/sbom.py
 
 # The peers that are libraries, in an environment of their own.
 .venv-bench/ready: bench/requirements.txt
@@ -104,6 +125,12 @@ profile: setup .venv-bench/ready ## write where the time of a download and of a 
 .venv/run: pyproject.toml
 	@test -e .venv/dev || scripts/venv "$(PYTHON)" cli,server
 	@! test -e .venv/dev || scripts/venv "$(PYTHON)" dev
+	@touch $@
+
+# Not every machine has a wheel of atheris, and to build it takes a compiler of its own.
+.venv/fuzz: .venv/dev
+	@PIP_ONLY_BINARY=atheris scripts/venv "$(PYTHON)" dev,fuzz || \
+		echo "atheris can't be installed here: coverage will not guide the fuzzers"
 	@touch $@
 
 .venv/dev: pyproject.toml

@@ -17,7 +17,7 @@ from nacre.ssh1 import routes as ssh1
 from nacre.ssh1.messages import SSH1Msg
 from nacre.ssh2 import routes as ssh2
 from nacre.ssh2.routes import Resting, Stage, Trigger
-from nacre.ssh2.transport.kex import KexStage
+from nacre.ssh2.transport.stages import KexStage
 from nacre.wire.message import Message
 from nacre.wire.numbers import Msg
 

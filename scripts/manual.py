@@ -19,7 +19,7 @@ from nacre.cli.help.grouped import subcommands
 from nacre.cli.help.keywords import PROGRAMS, SCHEMAS, default_of, facts, support_of
 from nacre.cli.help.options import COMMANDS
 from nacre.cli.help.page import Row, words_of_usage
-from nacre.cli.help.pages import page
+from nacre.cli.help.pages import ALONE, called, page
 from nacre.cli.help.sections import CONFIGURATION, SECTIONS
 from nacre.cli.sftp.lines import ALIASES
 from nacre.cli.sftp.lines import COMMANDS as SFTP_COMMANDS
@@ -27,7 +27,10 @@ from nacre.config.schema import Support
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs"
 
-ADMINISTRATORS = ("serve", "sftp-server", "sshd", "user")
+ADMINISTRATORS = (
+    *("audit", "ban", "ca", "group", "join", "kill", "log", "replay", "restart", "serve"),
+    *("sftp-server", "ssh-keysign", "sshd", "state", "top", "user", "watch", "who"),
+)
 """Programs of section 8; the others are in section 1."""
 
 CONFIGURATIONS = {"ssh_config": "config-client.md", "sshd_config": "config-server.md"}
@@ -74,7 +77,7 @@ def main() -> int:
 
 def pages() -> dict[str, str]:
     """Return the text of each page, by its path below docs."""
-    names = ["", *(name for name in COMMANDS if name != "help")]
+    names = ["", *(name for name in COMMANDS if name != "help"), *ALONE]
     files = {name: f"{_title(name)}.{8 if name in ADMINISTRATORS else 1}" for name in names}
     files |= {configuration: f"nacre-{configuration}.5" for configuration in CONFIGURATIONS}
     manual = {
@@ -106,7 +109,7 @@ def _program(name: str, file: str, files: Mapping[str, str]) -> Iterator[str]:
     below = [page(command) for command in subcommands_of(name)]
     for number, one in enumerate(below or [told]):
         yield from [".br"] if number else []
-        yield rf"\fB{_text(f'nacre {one.name}'.strip())}\fR"
+        yield rf"\fB{_text(called(one.name))}\fR"
         yield from (_usage(word) for word in words_of_usage(one))
     yield ".SH DESCRIPTION"
     yield from _paragraphs((told.summary, *told.paragraphs))
@@ -192,7 +195,7 @@ def _keywords(name: str) -> Iterator[str]:
 
 def subcommands_of(name: str) -> list[str]:
     """Return the subcommands of a program that click parses."""
-    return subcommands(name) if name == "user" else []
+    return subcommands(name) if name in ("audit", "ca", "user") else []
 
 
 def _usage(word: str) -> str:

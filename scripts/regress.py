@@ -84,6 +84,12 @@ exec "{chosen}" "$@"
 use each entry at both ends, and know the forms of OpenSSH's keys."""
 
 
+NO_PENALTIES = "PerSourcePenalties no"
+"""What the suite writes into the server's configuration since OpenSSH has penalties (9.8). Those of
+nacre are on by default as well: an older suite, which connects many times from one address, would
+be refused for a while."""
+
+
 class Result(NamedTuple):
     """What came of a test: ``pass``, ``fail``, ``skip`` or ``time-out``, and why."""
 
@@ -159,6 +165,8 @@ class Runner:
         }
         if nacres:
             self._programs["ssh"] = str(self._in_common(self._programs["ssh"]))
+        older = "PerSourcePenalties" not in (SUITE / "test-exec.sh").read_text()
+        self._options = NO_PENALTIES if "sshd" in nacres and older else ""
         self._directories = 0
 
     def _in_common(self, chosen: str) -> Path:
@@ -269,6 +277,7 @@ class Runner:
             "TEST_SSH_IPV6": "yes",
             "TEST_SSH_PLINK": "plink",
             "TEST_SSH_PUTTYGEN": "puttygen",
+            "TEST_SSH_SSHD_CONFOPTS": self._options,
             "TEST_SSH_SSHD_AUTH": "/usr/lib/openssh/sshd-auth",  # OpenSSH 10's sshd has parts
             "TEST_SSH_SSHD_SESSION": "/usr/lib/openssh/sshd-session",
             "TEST_SSH_UNSAFE_PERMISSIONS": "1",
