@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from daemon.store.migrations.fifth import fifth_file
 from nacre.daemon.store import database
 from nacre.daemon.store.database import VERSION
 from nacre.daemon.store.store import FILE, UserStore
@@ -32,11 +35,11 @@ def store(tmp_path: Path) -> Iterator[UserStore]:
         yield store
 
 
-def differences(store: UserStore) -> list[object]:
-    """Return how the tables differ from those of the last revision, and from the declared ones."""
+def differences(store: UserStore, revision: str | None = f"{VERSION:04}") -> list[object]:
+    """Return how the tables differ from the declared ones, and alembic's note from ``revision``."""
     with store._database.reading() as connection:
         context = MigrationContext.configure(connection)
-        wrong = context.get_current_revision() != f"{VERSION:04}"
+        wrong = context.get_current_revision() != revision
         return ["revision"] * wrong + list(compare_metadata(context, METADATA))
 
 
@@ -151,5 +154,29 @@ def test_what_is_no_database(tmp_path: Path) -> None:
         UserStore(tmp_path / "nowhere" / FILE)
 
 
-def test_a_new_store_has_the_last_revision(store: UserStore) -> None:
-    assert differences(store) == []
+def test_a_new_store_has_the_declared_tables(store: UserStore) -> None:
+    assert differences(store, None) == []
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_store_is_brought_up_to_date_whether_alembic_has_noted_its_version(
+    tmp_path: Path, noted: bool
+) -> None:
+    fifth = fifth_file(tmp_path)
+    if not noted:
+        with closing(sqlite3.connect(fifth)) as connection:
+            connection.execute("DROP TABLE alembic_version")
+            connection.commit()
+    with closing(UserStore(fifth, create=False)) as store:
+        assert differences(store) == []
+        assert store.user("alice").groups == ("staff",)
+
+
+def test_a_new_store_does_not_load_alembic(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from nacre.daemon.store.store import UserStore\n"
+        "UserStore(Path(sys.argv[1])).close(); print('alembic' in sys.modules)\n"
+    )
+    words = [sys.executable, "-c", program, str(tmp_path / FILE)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "False\n"

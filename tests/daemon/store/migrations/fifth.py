@@ -43,8 +43,14 @@ PRAGMA user_version = 5;
 """
 
 
-def fifth_store(directory: Path) -> UserStore:
-    """Make a store of the fifth version, with alice in the group staff, and open it."""
-    with closing(sqlite3.connect(directory / FILE)) as connection:
+def fifth_file(directory: Path) -> Path:
+    """Make the file of a store of the fifth version, with alice in the group staff."""
+    file = directory / FILE
+    with closing(sqlite3.connect(file)) as connection:
         connection.executescript(_TEXT)
-    return UserStore(directory / FILE, create=False)
+    return file
+
+
+def fifth_store(directory: Path) -> UserStore:
+    """Make such a store, and open it."""
+    return UserStore(fifth_file(directory), create=False)

@@ -14,24 +14,29 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from sqlalchemy import Connection
-
-_BEFORE = 4
-"""The last version whose number alembic did not keep."""
 
 
 def migrate(connection: Connection, version: int) -> None:
     """Bring the tables up to date, in the transaction that the connection has begun.
 
-    :param version: the version of the tables; 0 for tables that are new, and up to date.
+    :param version: the version of the tables; 0 if there are none. Alembic has not noted that of a
+        file of SQLite which was made with them.
     """
+    if version and MigrationContext.configure(connection).get_current_revision() is None:
+        note(connection, version)
+    command.upgrade(_config(connection), "head")
+
+
+def note(connection: Connection, version: int) -> None:
+    """Have alembic note the version of the tables, in the connection's transaction."""
+    command.stamp(_config(connection), f"{version:04}")
+
+
+def _config(connection: Connection) -> Config:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
-    if version == 0:
-        command.stamp(config, "head")
-        return
-    if version <= _BEFORE:
-        command.stamp(config, f"{version:04}")
-    command.upgrade(config, "head")
+    return config

@@ -85,6 +85,10 @@ class SharedDatabase:
             if (version := self._version(connection)) < VERSION:
                 _bound(connection, None)
                 bring_up_to_date(connection, version)
+                if version == 0:
+                    from nacre.daemon.store.migrations import note
+
+                    note(connection, VERSION)
                 tell_changes(connection)
 
     def _version(self, connection: Connection) -> int:
