@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: docs help setup run quick test pythons coverage interop uppity transcripts fuzz fuzz-nightly faults check \
+.PHONY: docs help setup run quick test pythons coverage interop uppity long transcripts fuzz fuzz-nightly faults check \
 	mutants shape diagrams man bench profile regress dist deb image sbom
 
 # Tests start nacre's programs a thousand times: compiled anew each time, they take twice as long.
@@ -24,7 +24,7 @@ run: .venv/run ## start a demo server on 127.0.0.1:2222 (PORT=2223 for another p
 
 quick: .venv/dev ## run the tests that need no peers and are fast (ARGS=tests/wire for a part)
 	@NACRE_FUZZ_SECONDS=0.1 .venv/bin/python -m pytest -n 2 --dist worksteal \
-		-m "not (slow or interop or uppity)" --hypothesis-profile quick $(ARGS)
+		-m "not (slow or interop or uppity or long)" --hypothesis-profile quick $(ARGS)
 
 pythons: .venv/dev ## run quick tests on the other Pythons that the machine has (ARGS=tests for all)
 	@scripts/pythons $(ARGS)
@@ -39,8 +39,8 @@ again: .venv/dev ## run what failed in the last run again, each test alone, and 
 # runs without the measurement, which doubles the time of a test.
 coverage: setup ## run every test, and fail where branch coverage is below its floor
 	@rm -rf build/coverage
-	@.venv/bin/coverage run -m pytest -n 2 --dist worksteal -m "not (untraced or interop or uppity)"
-	@.venv/bin/python -m pytest -n 2 --dist worksteal -m "(untraced or interop) and not uppity"
+	@.venv/bin/coverage run -m pytest -n 2 --dist worksteal -m "not (untraced or interop or uppity or long)"
+	@.venv/bin/python -m pytest -n 2 --dist worksteal -m "(untraced or interop) and not (uppity or long)"
 	@.venv/bin/coverage combine -q
 	@.venv/bin/coverage report
 
@@ -55,6 +55,9 @@ regress: setup ## run OpenSSH's own tests (PROGRAMS="ssh sshd", client, server, 
 uppity: setup ## build PuTTY's SSH-1 server for tests from Debian's source, and meet it
 	@scripts/uppity
 	@.venv/bin/python -m pytest -m uppity tests/interop
+
+long: setup ## run what takes minutes: 20 kills of servers, 1 GiB and 2,000 files on object storages
+	@.venv/bin/python -m pytest -n 2 --dist worksteal -m long $(ARGS)
 
 transcripts: setup ## record SSH-2 conversations with the peers anew (ARGS=clients/openssh-key for one)
 	@PYTHONPATH=src:tests .venv/bin/python tests/transcripts/record.py $(ARGS)

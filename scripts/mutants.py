@@ -40,7 +40,7 @@ MOST_SURVIVORS = 0.03
 SECONDS = 120
 """The time limit of a run. A mutant that takes longer hangs, which counts as killed."""
 
-TESTS = "not (slow or interop or uppity)"
+TESTS = "not (slow or interop or uppity or long)"
 """The mark expression of the tests that are run."""
 
 # An order moves by its boundary: a test that notices that notices the opposite order, too.

@@ -110,7 +110,9 @@ def make_tree(directory: Path, count: int) -> None:
     (directory / "empty").mkdir(parents=True)
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(2000, marks=pytest.mark.timeout(600))])
+@pytest.mark.parametrize(
+    "count", [60, pytest.param(2000, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
+)
 def test_a_tree_goes_there_and_back(login: Login, store: Store, tmp_path: Path, count: int) -> None:
     make_tree(tmp_path / "tree", count)
     batch(login, f"put -Rp {tmp_path}/tree", timeout=500)
@@ -178,7 +180,7 @@ def peak(pid: int) -> int:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("size", [64, 1024])
+@pytest.mark.parametrize("size", [64, pytest.param(1024, marks=pytest.mark.long)])
 def test_a_large_file_goes_through_a_small_process(
     login: Login, store: Store, tmp_path: Path, size: int, record_property: Any
 ) -> None:

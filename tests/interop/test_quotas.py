@@ -262,12 +262,7 @@ async def rounds(
         pytest.param(KINDS[0], 3, id="gates"),
         pytest.param(KINDS[1], 3, id="no gates"),
         pytest.param(KINDS[2], 3, id="workers"),
-        pytest.param(
-            KINDS[0],
-            20,
-            id="often",
-            marks=pytest.mark.skipif("NACRE_LONG" not in os.environ, reason="needs NACRE_LONG"),
-        ),
+        pytest.param(KINDS[0], 20, id="often", marks=pytest.mark.long),
     ],
 )
 async def test_servers_that_are_killed(
@@ -340,14 +335,21 @@ async def test_two_members_who_upload_at_once_have_what_the_group_may_have(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", [KINDS[0], KINDS[2]], ids=str)
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [
+        pytest.param(KINDS[0], 2, id="gates"),
+        pytest.param(KINDS[2], 2, id="workers"),
+        pytest.param(KINDS[0], 20, id="often", marks=pytest.mark.long),
+    ],
+)
 async def test_a_group_whose_server_is_killed(
-    state: State, kind: list[str], files: Path, keys: dict[str, Path], tmp_path: Path
+    state: State, kind: list[str], count: int, files: Path, keys: dict[str, Path], tmp_path: Path
 ) -> None:
     share(state, files, keys["ed25519"], "--shared-quota-bytes", "1G")
     source = tmp_path / "source"
     source.write_bytes(os.urandom(300 * KIB + 7))
-    for turn in range(20 if "NACRE_LONG" in os.environ else 2):
+    for turn in range(count):
         server = start_nacre(state, *kind, *UNHURRIED)
         enough = asyncio.Event()
 

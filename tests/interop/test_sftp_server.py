@@ -79,14 +79,10 @@ def served_as_other(
     served: Served, state: State, system_account: Account, tmp_path: Path
 ) -> Served:
     """A user whose files belong to another account: served in a process of that account."""
-    root = state.path.parent / "home-other"
-    check([require("chown"), "-R", f"{system_account.name}:", root])
-    for directory in (root, *root.parents):
-        if directory.stat().st_uid == 0 and directory.name.startswith(
-            ("pytest-", "popen-", "files")
-        ):
-            directory.chmod(directory.stat().st_mode | 0o011)
-    account = ["--run-as", system_account.name]
+    root = system_account.home / "files"  # another run of pytest shuts its directory of all runs
+    root.mkdir(exist_ok=True)
+    check([require("chown"), f"{system_account.name}:", root])
+    account = ["--run-as", system_account.name, "--home", root]
     manage("user", "set", "other", "--state", state.path, *account)
     return Served(Login(served.login.server, "other", tmp_path, served.login.key), root)
 
@@ -485,7 +481,7 @@ def test_uploads_that_were_synced_survive_a_kill(
 ) -> None:
     """SIGKILL in the middle of uploads: what ``put -f`` reported is whole."""
     root = state.path.parent / "home-files" / "killed"
-    root.mkdir()
+    root.mkdir(exist_ok=True)
     pattern = os.urandom(1 << 16)
     reported: list[tuple[str, int]] = []
     with start_nacre(state) as daemon:

@@ -33,7 +33,7 @@ pytestmark = [
 
 MODES = {"gates": (), "one process": ("--gates", "0"), "workers": ("--workers", "2")}
 CLIENTS, FILES_EACH = 5, 40
-KILLS = int(os.environ.get("NACRE_KILLS", "0")) or len(MODES)
+KILLS = 20
 """Rounds of kills, of one mode after another."""
 
 
@@ -335,7 +335,13 @@ async def uploaded(server: Server, state: Path, number: int, began: asyncio.Even
     return files if status == 0 else files[: max(0, told - 1)]
 
 
-@pytest.mark.parametrize("round_", range(KILLS))
+@pytest.mark.parametrize(
+    "round_",
+    [
+        pytest.param(number, marks=[pytest.mark.long] * (number >= len(MODES)))
+        for number in range(KILLS)
+    ],
+)
 async def test_no_upload_is_lost_when_all_processes_are_killed(state: Path, round_: int) -> None:
     mode = list(MODES.values())[round_ % len(MODES)]
     async with receiving() as receiver:
