@@ -72,6 +72,15 @@ def test_garbage_is_looked_for_when_all_is_loaded() -> None:
     assert run("-c", program).stdout == "False True\n"
 
 
+def test_asyncio_is_loaded_without_tls() -> None:
+    program = (
+        "import sys; from nacre.cli.common.start import load_asyncio; load_asyncio()\n"
+        "print('asyncio' in sys.modules, '_ssl' in sys.modules)\n"
+        "import ssl; print(ssl.OP_ALL > 0)\n"
+    )
+    assert run("-c", program).stdout == "True False\nTrue\n"
+
+
 CLOSED = {"stdin": "<&-", "stdout": ">&-", "stderr": "2>&-", "all": "<&- >&- 2>&-"}
 
 

@@ -106,6 +106,22 @@ def _discard_output() -> None:
     os.close(null)
 
 
+def load_asyncio() -> None:
+    """Load asyncio without TLS, for which SSH has no use.
+
+    It looks for the module ssl, and does without where there is none: 3 ms of 85 of processor time
+    of a start.
+    """
+    name = "ssl"
+    if name in sys.modules:
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        import asyncio  # noqa: F401
+    finally:
+        del sys.modules[name]
+
+
 def loaded() -> None:
     """Collect garbage from now on, except among the objects that exist already."""
     gc.freeze()

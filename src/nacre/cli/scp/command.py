@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from nacre.cli.common.start import FAILURE, complain, loaded, start
+from nacre.cli.common.start import FAILURE, complain, load_asyncio, loaded, start
 from nacre.cli.common.transfer_options import Common, parse, split_place
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import Config
@@ -71,6 +71,7 @@ def run(program: str, words: Sequence[str]) -> int:
 
 
 def _copy(common: Common, given: dict[str, str]) -> int:
+    load_asyncio()
     import asyncio
 
     from nacre.cli.common.log import Log, open_log

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from nacre.cli.common.start import FAILURE, complain, loaded, start
+from nacre.cli.common.start import FAILURE, complain, load_asyncio, loaded, start
 from nacre.cli.common.transfer_options import Common, number, parse, split_host, split_place
 from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError, NacreError
@@ -81,6 +81,7 @@ def run(program: str, words: Sequence[str]) -> int:
         from nacre.cli.help.pages import refuse
 
         return refuse(program, "sftp", 1)
+    load_asyncio()
     try:
         return _run(common, plan)
     except KeyboardInterrupt:

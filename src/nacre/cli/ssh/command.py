@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from nacre._version import __version__
 from nacre.cli.common.arguments import Arguments, parse
-from nacre.cli.common.start import FAILURE, complain, loaded, start
+from nacre.cli.common.start import FAILURE, complain, load_asyncio, loaded, start
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import Config
 from nacre.config.values import LogLevel
@@ -67,6 +67,7 @@ def run(program: str, words: Sequence[str]) -> int:
             return show_config(arguments, config)
     except ConfigurationError as error:
         return complain(program, error)
+    load_asyncio()
     from nacre.cli.common.log import Log, open_log
 
     try:
