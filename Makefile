@@ -11,6 +11,8 @@ ONLY ?=
 PAIRS ?= 5
 SIZE ?= 1024
 HOURS ?= 8
+# Tests wait for half of their time, so there are more of them at once than two cores.
+JOBS ?= 3
 PROGRAMS ?= all
 
 help: ## show the targets
@@ -23,14 +25,14 @@ run: .venv/run ## start a demo server on 127.0.0.1:2222 (PORT=2223 for another p
 	@.venv/bin/python scripts/demo.py $(PORT)
 
 quick: .venv/dev ## run the tests that need no peers and are fast (ARGS=tests/wire for a part)
-	@NACRE_FUZZ_SECONDS=0.1 .venv/bin/python -m pytest -n 2 --dist worksteal \
+	@NACRE_FUZZ_SECONDS=0.1 .venv/bin/python -m pytest -n $(JOBS) --dist worksteal \
 		-m "not (slow or interop or uppity or long)" --hypothesis-profile quick $(ARGS)
 
 pythons: .venv/dev ## run quick tests on the other Pythons that the machine has (ARGS=tests for all)
 	@scripts/pythons $(ARGS)
 
 test: setup ## run every test, with peers and the slow ones (ARGS=tests/wire for a part)
-	@.venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
+	@.venv/bin/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 again: .venv/dev ## run what failed in the last run again, each test alone, and pass if few were unsteady
 	@.venv/bin/python scripts/again.py
@@ -39,13 +41,13 @@ again: .venv/dev ## run what failed in the last run again, each test alone, and 
 # runs without the measurement, which doubles the time of a test.
 coverage: setup ## run every test, and fail where branch coverage is below its floor
 	@rm -rf build/coverage
-	@.venv/bin/coverage run -m pytest -n 2 --dist worksteal -m "not (untraced or interop or uppity or long)"
-	@.venv/bin/python -m pytest -n 2 --dist worksteal -m "(untraced or interop) and not (uppity or long)"
+	@.venv/bin/coverage run -m pytest -n $(JOBS) --dist worksteal -m "not (untraced or interop or uppity or long)"
+	@.venv/bin/python -m pytest -n $(JOBS) --dist worksteal -m "(untraced or interop) and not (uppity or long)"
 	@.venv/bin/coverage combine -q
 	@.venv/bin/coverage report
 
 interop: setup ## meet clients and servers that others wrote, and write docs/interop.md
-	@.venv/bin/python -m pytest -n 2 --dist worksteal -o junit_family=xunit1 \
+	@.venv/bin/python -m pytest -n $(JOBS) --dist worksteal -o junit_family=xunit1 \
 		--junit-xml build/interop.xml tests/interop/test_foreign_*.py tests/interop/test_remote_tools.py; \
 		status=$$?; .venv/bin/python scripts/interop_page.py build/interop.xml && exit $$status
 
@@ -57,7 +59,7 @@ uppity: setup ## build PuTTY's SSH-1 server for tests from Debian's source, and 
 	@.venv/bin/python -m pytest -m uppity tests/interop
 
 long: setup ## run what takes minutes: 20 kills of servers, 1 GiB and 2,000 files on object storages
-	@.venv/bin/python -m pytest -n 2 --dist worksteal -m long $(ARGS)
+	@.venv/bin/python -m pytest -n $(JOBS) --dist worksteal -m long $(ARGS)
 
 transcripts: setup ## record SSH-2 conversations with the peers anew (ARGS=clients/openssh-key for one)
 	@PYTHONPATH=src:tests .venv/bin/python tests/transcripts/record.py $(ARGS)
@@ -69,7 +71,7 @@ fuzz-nightly: .venv/fuzz ## fuzz for HOURS (8), and print a table (ONLY="machine
 	@.venv/bin/python scripts/fuzzing.py --hours $(HOURS) $(ONLY)
 
 faults: setup ## 1,000 faults of the network (NACRE_FAULTS), from NACRE_FAULTS_SEED on (1)
-	@NACRE_FAULTS=$${NACRE_FAULTS:-1000} .venv/bin/python -m pytest -n 2 --dist worksteal \
+	@NACRE_FAULTS=$${NACRE_FAULTS:-1000} .venv/bin/python -m pytest -n $(JOBS) --dist worksteal \
 		tests/interop/test_faults.py
 
 mutants: .venv/dev ## change the core a little, and fail where its tests do not notice (ONLY="kex walk")

@@ -29,6 +29,7 @@ from nacre.protocol.requirement import Requirement
 from nacre.server.peer import ConnectionTerms
 
 if TYPE_CHECKING:
+    from nacre.daemon.accounts.accounts import Account
     from nacre.daemon.accounts.rights import Forwarding
     from nacre.protocol.gssapi import ContextAcceptor
     from nacre.server.peer import Client
@@ -42,6 +43,9 @@ class Candidate:
     """A user of a connection, known or not, before and after the login.
 
     :ivar config: the configuration for this user on this connection.
+    :ivar account: the system's account of this name, looked up once for a connection, as in sshd: a
+        module of nsswitch.conf(5) may take fifty system calls. None for a virtual user, and if
+        there is none.
     :ivar changed: whether it differs from the one for users of whom nothing is known.
     :ivar admission: who may log in by it, and how.
     :ivar signatures: the signature algorithms of the user's keys; None for the server's.
@@ -59,6 +63,7 @@ class Candidate:
     config: ServerConfig
     changed: bool
     admission: Admission
+    account: Account | None = None
     signatures: tuple[str, ...] | None = None
     ca_signatures: tuple[str, ...] | None = None
     keys: list[PublicKey] = field(default_factory=list)
@@ -149,11 +154,13 @@ class Candidates:
         *,
         invalid: bool = False,
         groups: Callable[[], tuple[str, ...]] = tuple,
+        account: Account | None = None,
     ) -> Candidate:
         """Look up the configuration for ``user``. Blocks if ``groups`` does.
 
         :param invalid: whether there is no such user.
         :param groups: returns the names of the user's groups, if the configuration asks for them.
+        :param account: the system's account of this name, for :attr:`Candidate.account`.
         """
         who = Connecting(
             user=without_style(user),
@@ -172,7 +179,7 @@ class Candidates:
             sign = connection.terms.sign_host
             connection.terms = ConnectionTerms.of(config, name_of, sign)
         accepted = config.accepted(self._profile) if self.rules.varies else (None, None)
-        found = Candidate(user, config, changed, Admission(config), *accepted)
+        found = Candidate(user, config, changed, Admission(config), account, *accepted)
         self._known[connection] = found
         return found
 

@@ -85,7 +85,7 @@ class SystemPolicy(AccountPolicy):
             account = find_account(without_style(user))
         except AccountError:
             return self._candidates.begin(user, connection, invalid=True)
-        return self._candidates.begin(user, connection, groups=account.group_names)
+        return self._candidates.begin(user, connection, groups=account.group_names, account=account)
 
     async def password(
         self, user: str, password: str, connection: Client
@@ -138,11 +138,8 @@ class SystemPolicy(AccountPolicy):
         return granted
 
     async def _judged(self, user: str, connection: Client) -> bool:
-        """Tell whether the account of a user who has no password to show may be used."""
+        """Tell whether the account of a user who was admitted without a password may be used."""
         candidate = self.candidate(user, connection)
-        refusal = await self._refusal(candidate, connection, "publickey")
-        if refusal is not None:
-            return _permits(Judged(refusal), user, connection)
         return _permits(await self._verifier.check(candidate, connection, None), user, connection)
 
     async def _refusal(self, candidate: Candidate, connection: Client, method: str) -> str | None:
@@ -159,8 +156,7 @@ class SystemPolicy(AccountPolicy):
 
         :raises AccountError: there is none, or the configuration refuses it.
         """
-        account = find_account(without_style(candidate.user))
-        admission = candidate.admission
+        account, admission = _account(candidate), candidate.admission
         address, host = connection.peer[0], connection.looked_up
         refusal = admission.closed() or admission.refuses_account(account, address, method, host)
         if refusal is not None:
@@ -306,8 +302,8 @@ class SystemPolicy(AccountPolicy):
         return await self.threads.run(user, partial(self._login, user, connection))
 
     def _login(self, user: str, connection: Client) -> Login:
-        account = find_account(without_style(user))
         candidate = self.candidate(user, connection)
+        account = _account(candidate)
         evidence = candidate.evidence(connection.methods)
         pam = self._verifier.login(connection)
         login = system_login(account, candidate.options, candidate.config, evidence, pam)
@@ -322,6 +318,16 @@ class SystemPolicy(AccountPolicy):
             if (found := with_modulus(keys.rsa1_keys(modulus), modulus)) is not None:
                 return found
         return None
+
+
+def _account(candidate: Candidate) -> Account:
+    """Return the account of a user.
+
+    :raises AccountError: there was none when the client named the user.
+    """
+    if candidate.account is None:
+        raise AccountError(f"this system has no account {without_style(candidate.user)!r}")
+    return candidate.account
 
 
 def _permits(outcome: Judged, user: str, connection: Client) -> bool:
