@@ -68,18 +68,6 @@ def refusal(user: User, account: Account, state: Path) -> str | None:
             f"{user.name} has encrypted files and no key for them: make one with "
             "`(umask 077; openssl rand -hex 32 > FILE)`, and give it with --file-key FILE"
         )
-    written = [user.root or "", *(one.target for one in folders if not one.read_only)]
-    if any(one.store for one in limits) and any("://" in target for target in written):
-        shared = next((one.group for one in limits if one.store and one.group), None)
-        remedy = (
-            "take the quota away with --inherit quota-bytes and --inherit quota-files"
-            if shared is None
-            else f"leave the group {shared}, whose users share a quota"
-        )
-        return (
-            f"{user.name} has a quota, and what is stored at a URL can't be counted: give a "
-            f"directory with --root and --folder, or {remedy}"
-        )
     if user.service != "sftp" or user.unsafe_root:
         return None
     root = user.root or user.home

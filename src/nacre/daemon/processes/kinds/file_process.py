@@ -220,10 +220,14 @@ class FileRoot:
         opened = self._plain_opener()
         if quota is None:
             return opened
-        from nacre.sftp.filesystems.quota.counted import QuotaFilesystem
-
         # A file goes to a directory with other rights by a second name.
         links, tree = self.rights is not None, self._place or ""
+        if self.is_storage:
+            from nacre.sftp.filesystems.quota.objects import counting
+
+            return lambda: counting(opened(), quota, tree, links=links)
+        from nacre.sftp.filesystems.quota.counted import QuotaFilesystem
+
         return lambda: QuotaFilesystem(opened(), quota, tree, links=links)
 
     def _plain_opener(self) -> Callable[[], Filesystem]:

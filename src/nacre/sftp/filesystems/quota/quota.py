@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
 from nacre.limits import KIB
-from nacre.sftp.filesystems.quota.ledger import Ledger, Usage
+from nacre.sftp.filesystems.quota.ledger import PATIENCE, Ledger, Usage
 from nacre.sftp.filesystems.quota.limits import QuotaLimits, period_start
 from nacre.sftp.protocol.extensions import FileSystemStatus
 from nacre.sftp.protocol.paths import join
@@ -118,6 +118,11 @@ class Change:
         for _, usage in self._held:
             usage.doubt()
 
+    @property
+    def doubts(self) -> tuple[int, ...]:
+        """How often the figures were doubted, and the files counted since: others than before."""
+        return tuple(usage.doubts for _, usage in self._held)
+
     def check(self, size: int, count: int) -> None:
         """Check that there is room for ``size`` more bytes and ``count`` more files.
 
@@ -195,40 +200,68 @@ class Quota:
     # --- what is stored ---
 
     @contextmanager
-    def changing(self, tree: str, *, up: int = 0) -> Iterator[Change]:
+    def changing(self, tree: str, *, up: int = 0, patience: float = PATIENCE) -> Iterator[Change]:
         """Hold the ledgers while the user's files are changed; wait afterwards, if there is a rate.
 
         Who changes files changes the figures accordingly, also if an OSError ends it.
 
         :param tree: where they are changed.
         :param up: bytes that are written.
+        :param patience: seconds to wait for a ledger that another session holds.
         :raises ToldError: no more may be written in this period, or a ledger is locked.
         """
-        delay, shares = 0.0, self._written if up else self._stored
-        while True:
-            with ExitStack() as stack:
-                held = _held(shares, tree, stack)
-                stored = [one for one in held if one[0].limits.store and one[1].counts]
-                doubted = any(usage.doubted for _, usage in stored)
-                if not doubted:
-                    for share, usage in held:
-                        share.check_transfer(usage, "up", up)
-                    for share, usage in stored:
-                        share.ledger.mark(usage)
-                    change = Change(stored)
-                    try:
-                        yield change
-                    except BaseException as error:
-                        if not isinstance(error, OSError):
-                            change.doubt()
-                        raise
-                    finally:
-                        change.settle()
-                    delay = max(share.add(usage, "up", up) for share, usage in held)
-            if not doubted:
-                break
-            self.recount()
+        with ExitStack() as stack:
+            held, stored = self._right(self._written if up else self._stored, tree, patience, stack)
+            for share, usage in held:
+                share.check_transfer(usage, "up", up)
+            for share, usage in stored:
+                share.ledger.mark(usage)
+            change = Change(stored)
+            try:
+                yield change
+            except BaseException as error:
+                if not isinstance(error, OSError):
+                    change.doubt()
+                raise
+            finally:
+                change.settle()
+            delay = max((share.add(usage, "up", up) for share, usage in held), default=0.0)
         _wait(delay)
+
+    def admit(self, tree: str, size: int, count: int, *, up: int = 0) -> None:
+        """Check that there is room for what is going to be stored; nothing is held afterwards.
+
+        What is written counts as transferred, and is waited for, if there is a rate.
+
+        :param size: bytes that may be stored later; ``count`` files likewise.
+        :param up: bytes that are written.
+        :raises ToldError: there is no room, no more may be written in this period, or a ledger is
+            locked.
+        """
+        with ExitStack() as stack:
+            shares = self._written if up else self._stored
+            held, stored = self._right(shares, tree, PATIENCE, stack)
+            for share, usage in stored:
+                share.check(usage, size, count)
+            for share, usage in held:
+                share.check_transfer(usage, "up", up)
+            delay = max((share.add(usage, "up", up) for share, usage in held), default=0.0)
+        _wait(delay)
+
+    def _right(
+        self, shares: Sequence[Share], tree: str, patience: float, stack: ExitStack
+    ) -> tuple[Held, Held]:
+        """Hold ledgers whose figures are right, which the files are counted for if need be.
+
+        :return: all of them, and those that count what is stored.
+        """
+        while True:
+            held = _held(shares, tree, stack, patience)
+            stored = [one for one in held if one[0].limits.store and one[1].counts]
+            if not any(usage.doubted for _, usage in stored):
+                return held, stored
+            stack.close()
+            self.recount()
 
     # --- transfers and rates ---
 
@@ -303,8 +336,8 @@ def _total(found: Sequence[tuple[str, Counted]]) -> Counted:
     return Counted(sum(one.bytes for _, one in found), sum(one.files for _, one in found))
 
 
-def _held(shares: Sequence[Share], tree: str, stack: ExitStack) -> Held:
-    return [(one, stack.enter_context(one.ledger.held(tree))) for one in shares]
+def _held(shares: Sequence[Share], tree: str, stack: ExitStack, patience: float = PATIENCE) -> Held:
+    return [(one, stack.enter_context(one.ledger.held(tree, patience))) for one in shares]
 
 
 def _narrowed(found: FileSystemStatus, limits: QuotaLimits, usage: Usage) -> FileSystemStatus:
