@@ -6,7 +6,11 @@ import asyncio
 import json
 import os
 import signal
+import socket
+import threading
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +219,49 @@ async def test_a_server_that_is_killed_while_objects_are_stored(
         assert counted(state) == found
         assert found[0] <= 3 * MIB
         assert counted(state, "--recount") == found
+
+
+@contextmanager
+def sending(data: bytes) -> Iterator[int]:
+    """Serve one client, which gets ``data``; return the port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            client = server.accept()[0]
+            with client:
+                client.sendall(data)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join(30)
+
+
+@pytest.mark.parametrize("kind", KINDS[:2], ids=str)
+def test_shells_and_forwards_have_rates(
+    state: State, kind: list[str], keys: dict[str, Path], tmp_path: Path
+) -> None:
+    data = os.urandom(256 * KIB)
+    state.set_user("alice", "--service", "all", "--inherit", "root")
+    state.set_user("alice", "--rate-up", "256K", "--rate-down", "256K", "--transfer-down", "700K")
+    with start_nacre(state, *kind) as server:
+        login = Login(server, "alice", tmp_path, keys["ed25519"])
+        begun = time.monotonic()
+        assert check([*login.ssh(), "cat"], input=data) == data
+        with sending(data) as port:
+            done = run(login.ssh(flags=["-W", f"127.0.0.1:{port}"]), input=b"")
+        assert done.stdout == data
+        # Both ways at the same time, and all but the last advance of each has been waited for.
+        assert time.monotonic() - begun > 1.7
+        deadline = time.monotonic() + 30
+        passed = {"up": 256 * KIB, "down": 512 * KIB}
+        while not (found := usage(state)).items() >= passed.items():
+            assert time.monotonic() < deadline, found  # what was taken in advance is given back
+        done = run([*login.ssh("LogLevel=INFO"), "head -c 200000 /dev/zero"])
+        assert done.returncode == 255
+        assert b"you may download 700 KiB a month, of which" in done.stderr
+        server.wait_for('event=refused .*reason="you may download 700 KiB a month')
+        assert run(sftp(login), input=b"pwd\n").returncode == 0
 
 
 def test_a_user_with_a_shell_has_none(state: State) -> None:

@@ -117,9 +117,8 @@ def _count(store: UserStore, user: User, limits: Sequence[QuotaLimits]) -> None:
     from nacre.daemon.accounts.virtual.file_key import read_file_key
     from nacre.daemon.store.shared import shared_directory, written_trees
     from nacre.daemon.store.values import usage_directory
-    from nacre.sftp.filesystems.quota.ledger import Ledger, open_ledger
-    from nacre.sftp.filesystems.quota.quota import Quota, Share
-    from nacre.sftp.filesystems.quota.shared import SharedLedger, open_shared
+    from nacre.sftp.filesystems.quota.ledger import open_ledger
+    from nacre.sftp.filesystems.quota.shared import open_shared, quota_of
 
     account = own_account() if user.run_as is None else find_account(user.run_as)
     key = None if user.file_key is None else read_file_key(user.file_key)
@@ -127,15 +126,14 @@ def _count(store: UserStore, user: User, limits: Sequence[QuotaLimits]) -> None:
     assert files is not None
     trees = written_trees(user, account.home) or ()
     with ExitStack() as stack:
-        shares = []
+        ledgers = []
         for one in limits:
             if one.group is None:
                 file = open_ledger(usage_directory(store.directory), user.name)
-                shares.append(Share(one, Ledger(stack.enter_context(file))))
             else:
                 file = open_shared(shared_directory(store.directory), one.group, trees)
-                shares.append(Share(one, SharedLedger(stack.enter_context(file))))
-        quota = Quota(*shares)
+            ledgers.append(stack.enter_context(file))
+        quota = quota_of(limits, ledgers)
         filesystem: Any = files.opener(quota)()
         try:
             quota.doubt()

@@ -101,14 +101,16 @@ def test_rights_do_not_go_with_a_shell(state: Path, tmp_path: Path) -> None:
     assert refusal(replace(user, service="sftp"), own_account(), state) is None
 
 
-@pytest.mark.parametrize("limit", ["quota_bytes", "quota_files", "transfer_down", "rate_up"])
-def test_limits_do_not_go_with_a_shell(state: Path, tmp_path: Path, limit: str) -> None:
+@pytest.mark.parametrize("limit", ["quota_bytes", "quota_files"])
+def test_quotas_do_not_go_with_a_shell(state: Path, tmp_path: Path, limit: str) -> None:
     limits: dict[str, Any] = {limit: 1 << 20}
     user = User(name="bob", root=str(tmp_path / "files"), **limits)
     for service in ("all", "shell"):
         reason = refusal(replace(user, service=service), own_account(), state)
         assert reason is not None
-        assert "a quota or a rate, which does not hold in a shell: give --service sftp" in reason
+        assert "a quota, which does not hold in a shell: give --service sftp" in reason
+        rates = replace(user, quota_bytes=None, quota_files=None, transfer_down=9, rate_up=9999)
+        assert refusal(replace(rates, service=service), own_account(), state) is None
     assert refusal(replace(user, service="sftp"), own_account(), state) is None
     limits[limit] = 0
     assert refusal(User(name="bob", **limits), own_account(), state) is None

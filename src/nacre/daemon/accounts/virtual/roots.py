@@ -45,11 +45,10 @@ def refusal(user: User, account: Account, state: Path) -> str | None:
             f"{user.name} has rights for directories, which do not hold in a shell: give "
             "--service sftp, or take the rights away with --inherit rights"
         )
-    limits = limits_of(user)
-    if limits and user.service != "sftp":
+    if user.service != "sftp" and any(one.store for one in limits_of(user)):
         return (
-            f"{user.name} has a quota or a rate, which does not hold in a shell: give --service "
-            "sftp, or take it away with --inherit"
+            f"{user.name} has a quota, which does not hold in a shell: give --service sftp, or "
+            "take it away with --inherit"
         )
     if len(user.shared) > MOST_SHARED:
         return (

@@ -97,6 +97,12 @@ class Share:
             usage.due_down, delay = _due(usage.due_down, size, self.limits.rate_down)
         return delay
 
+    def lease(self, usage: Usage, way: str, size: int) -> float:
+        """Count bytes before they are transferred; return after how many seconds they may be."""
+        delay = self.add(usage, way, size)
+        rate = self.limits.rate_up if way == "up" else self.limits.rate_down
+        return 0.0 if rate is None else max(0.0, delay - size / rate)
+
 
 Held: TypeAlias = list[tuple[Share, Usage]]
 
@@ -279,6 +285,19 @@ class Quota:
                 share.check_transfer(usage, way, size)
             delay = max(share.add(usage, way, size) for share, usage in held)
         _wait(delay)
+
+    def lease(self, way: str, size: int) -> float:
+        """Count bytes that are transferred later; return after how many seconds they may be.
+
+        :param way: ``up`` or ``down``, of which one is limited at least.
+        :param size: below 0, bytes that were counted and not transferred.
+        :raises ToldError: no more may be transferred in this period.
+        """
+        with ExitStack() as stack:
+            held = _held(self._ways[way], "", stack)
+            for share, usage in held:
+                share.check_transfer(usage, way, size)
+            return max(share.lease(usage, way, size) for share, usage in held)
 
     # --- counting ---
 
