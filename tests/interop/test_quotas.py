@@ -239,11 +239,11 @@ def sending(data: bytes) -> Iterator[int]:
 
 @pytest.mark.parametrize("kind", KINDS[:2], ids=str)
 def test_shells_and_forwards_have_rates(
-    state: State, kind: list[str], keys: dict[str, Path], tmp_path: Path
+    state: State, kind: list[str], files: Path, keys: dict[str, Path], tmp_path: Path
 ) -> None:
-    data = os.urandom(256 * KIB)
+    data = os.urandom(128 * KIB)
     state.set_user("alice", "--service", "all", "--inherit", "root")
-    state.set_user("alice", "--rate-up", "256K", "--rate-down", "256K", "--transfer-down", "700K")
+    state.set_user("alice", "--rate-up", "256K", "--rate-down", "256K", "--transfer-down", "300K")
     with start_nacre(state, *kind) as server:
         login = Login(server, "alice", tmp_path, keys["ed25519"])
         begun = time.monotonic()
@@ -252,16 +252,20 @@ def test_shells_and_forwards_have_rates(
             done = run(login.ssh(flags=["-W", f"127.0.0.1:{port}"]), input=b"")
         assert done.stdout == data
         # Both ways at the same time, and all but the last advance of each has been waited for.
-        assert time.monotonic() - begun > 1.7
+        assert time.monotonic() - begun > 0.8
         deadline = time.monotonic() + 30
-        passed = {"up": 256 * KIB, "down": 512 * KIB}
+        passed = {"up": 128 * KIB, "down": 256 * KIB}
         while not (found := usage(state)).items() >= passed.items():
             assert time.monotonic() < deadline, found  # what was taken in advance is given back
         done = run([*login.ssh("LogLevel=INFO"), "head -c 200000 /dev/zero"])
         assert done.returncode == 255
-        assert b"you may download 700 KiB a month, of which" in done.stderr
-        server.wait_for('event=refused .*reason="you may download 700 KiB a month')
-        assert run(sftp(login), input=b"pwd\n").returncode == 0
+        assert b"you may download 300 KiB a month, of which" in done.stderr
+        server.wait_for('event=refused .*reason="you may download 300 KiB a month')
+        # Files of the same user are counted in the same ledger.
+        (tmp_path / "source").write_bytes(data)
+        check(sftp(login), input=f"put {tmp_path / 'source'} {files / 'target'}\n".encode())
+        assert (files / "target").read_bytes() == data
+        assert usage(state)["up"] == 256 * KIB
 
 
 def test_a_user_with_a_shell_has_none(state: State) -> None:

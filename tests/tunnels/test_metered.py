@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
 from fake_driver import FakeConnection, FakeDriver
 from nacre.errors import ConnectionLost
 from nacre.protocol.events import ChannelClosed, EofReceived
-from nacre.tunnels.metered import MeteredReader, MeteredRelay, MeteredWriter, Way, metered_relay
+from nacre.tunnels.metered import MeteredReader, MeteredRelay, MeteredWriter, Way
 from nacre.tunnels.relay import carry
 from nacre.wire.numbers import MAIN
 from parties import until
@@ -69,7 +70,7 @@ class Ends:
         self.loop = asyncio.get_running_loop()
 
     async def start(self) -> None:
-        make = await metered_relay(self.meter)
+        make = partial(MeteredRelay, self.meter)
         await carry(self.connection, self.channel, self.near, make=make)  # type: ignore[arg-type]
 
     @property
@@ -120,22 +121,61 @@ async def test_what_is_more_than_allowed_waits(ends: Ends) -> None:
     await until(lambda: ends.sent == b"longer than it may be, and more")
 
 
-async def test_the_window_opens_no_faster(ends: Ends) -> None:
-    waited = ends.meter.waits
+async def test_what_the_peer_has_sent_waits_in_its_order(ends: Ends) -> None:
     ends.from_peer(b"longer than it may be")
-    assert await ends.read(100) == b"longer than it may be"  # no more than the window
-    await until(lambda: ends.meter.waits > waited)
+    await until(lambda: ends.meter.waits == 1)
+    ends.from_peer(b", and more")
     assert ends.adjusted == 0
+    ends.meter.allow("up", 11)
+    await until(lambda: ends.meter.waits == 2)
+    ends.meter.allow("up", 10)
+    assert await ends.read(100) == b"longer than it may be, and more"
+    assert ends.adjusted == 31
     ends.meter.allow("up", 100)
-    await until(lambda: ends.adjusted == 21)
+    ends.from_peer(b"the rest")
+    assert await ends.read(100) == b"the rest"
+
+
+@pytest.mark.parametrize("closes", [False, True])
+async def test_the_end_comes_after_the_data(ends: Ends, closes: bool) -> None:
+    ends.from_peer(b"longer than it may be")
+    ends.channel.accept_eof(EofReceived(ends.channel.number))
+    if closes:
+        ends.program.shutdown(socket.SHUT_WR)
+        await until(lambda: ("eof",) in ends.driver.calls)
+    await until(lambda: ends.meter.waits == 1)
+    ends.meter.allow("up", 100)
+    assert await ends.read(100) == b"longer than it may be"
+    assert await ends.read(100) == b""
+
+
+@pytest.mark.parametrize("eof", [False, True])
+async def test_a_connection_that_ends_before_resets_the_socket(eof: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        program = socket.create_connection(server.getsockname())
+        near, _ = server.accept()
+    ends = Ends(FakeMeter(0, 0))
+    ends.program.close()
+    ends.near.close()
+    ends.program, ends.near = program, near
+    program.setblocking(False)
+    await ends.start()
+    ends.from_peer(b"what is not passed on")
+    if eof:
+        ends.channel.accept_eof(EofReceived(ends.channel.number))
+    await until(lambda: ends.meter.waits == 1)
+    ends.connection.end()
+    with program, pytest.raises(ConnectionResetError):
+        await ends.read(100)
+    await until(lambda: not ends.connection.tasks)
 
 
 async def test_a_relay_whose_meter_refuses_sends_nothing(ends: Ends) -> None:
     ends.program.send(b"longer than it may be")
     ends.meter.fail()
-    await until(lambda: ends.meter.waits == 3 and not ends.connection.tasks)
+    await until(lambda: ends.meter.waits == 1 and not ends.connection.tasks)
     ends.from_peer(b"longer than it may be")
-    await until(lambda: not ends.connection.tasks)
+    await until(lambda: ends.meter.waits == 2 and not ends.connection.tasks)
     assert (ends.sent, ends.adjusted) == (b"", 0)
 
 
@@ -145,19 +185,6 @@ async def test_a_relay_uses_its_meter_until_its_channel_is_closed(ends: Ends) ->
     assert ends.meter.users == 1
     ends.channel.accept_closed(ChannelClosed(ends.channel.number))
     assert ends.meter.users == 0
-
-
-async def test_a_relay_waits_for_what_others_have_sent() -> None:
-    meter = FakeMeter(0, 0)
-    meter.take("up", 5)
-    making = asyncio.ensure_future(metered_relay(meter))
-    await until(lambda: meter.waits == 1)
-    assert not making.done()
-    meter.allow("up", 5)
-    connection = FakeConnection(FakeDriver())
-    make = await making
-    relay = make(connection, connection.driver.channel())  # type: ignore[arg-type]
-    assert isinstance(relay, MeteredRelay)
 
 
 async def test_a_writer_waits_before_it_sends() -> None:

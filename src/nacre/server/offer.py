@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 
 from nacre.errors import NacreError
 from nacre.server.peer import ServerConnection
@@ -20,9 +21,9 @@ async def offer(
     try:
         make: Make = Relay
         if connection.meter is not None:
-            from nacre.tunnels.metered import metered_relay
+            from nacre.tunnels.metered import MeteredRelay
 
-            make = await metered_relay(connection.meter)
+            make = partial(MeteredRelay, connection.meter)
         channel = connection.open_channel(channel_type, data)
         await carry(connection, channel, sock, make=make)
         carried = True

@@ -6,12 +6,11 @@ What is limited is a class of its own, so that what is not limited pays nothing.
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from nacre.aio.stream import Reader, Writer
 from nacre.errors import NacreError
-from nacre.tunnels.relay import Make, Relay
+from nacre.tunnels.relay import Relay
 
 if TYPE_CHECKING:
     from nacre.aio.channel import Channel
@@ -87,12 +86,17 @@ class MeteredWriter(Writer):
 
 
 class MeteredRelay(Relay):
-    """A relay that waits before it sends what the socket gives, and before it opens the window."""
+    """A relay that waits before it passes data on, in each direction.
+
+    What the peer has sent meanwhile is kept; it is bounded by the window, as for a slow socket. If
+    the connection ends before all was passed on, the socket is reset.
+    """
 
     def __init__(self, meter: Meter, connection: BaseConnection, channel: Channel) -> None:
         super().__init__(connection, channel)
         self._meter = meter
         self._left = False
+        self._holding = False
         meter.enter()
         channel.on_change = self._leave_when_closed
 
@@ -100,6 +104,8 @@ class MeteredRelay(Relay):
         if self._channel.closed and not self._left:
             self._left = True
             self._meter.leave()
+
+    # --- to the peer ---
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._meter.take("down", nbytes):
@@ -114,27 +120,49 @@ class MeteredRelay(Relay):
             await self._meter.settle("down")
             await self._catch_up(data)
 
-    def _adjust_window(self) -> None:
-        if not self._consumed or self._meter.take("up", self._consumed):
-            super()._adjust_window()
+    # --- from the peer ---
+
+    def _flush(self) -> None:
+        if self._holding:
             return
-        count, self._consumed = self._consumed, 0
-        self._connection.spawn(self._adjust_later(count))
+        size = _size(self._fed)
+        if not size or self._transport is None or self._meter.take("up", size):
+            super()._flush()
+            return
+        self._holding = True
+        self._connection.spawn(self._flush_later(size), holds=True)
 
-    async def _adjust_later(self, count: int) -> None:
-        with suppress(NacreError):
+    async def _flush_later(self, counted: int) -> None:
+        """Pass on what the peer has sent, also while this waits.
+
+        :param counted: bytes that the meter was told of.
+        """
+        passed = False
+        try:
             await self._meter.settle("up")
-            self._channel.adjust_window(count)
+            while (size := _size(self._fed)) > counted:
+                self._meter.take("up", size - counted)
+                counted = size
+                await self._meter.settle("up")
+            passed = True
+        except NacreError:
+            pass  # the connection ends
+        finally:
+            self._holding = False
+            self._cut_off = self._cut_off or not passed
+            if passed:
+                super()._flush()
+            if self._channel_ended and self._transport is not None:
+                self._end_socket()
+
+    def _end_socket(self) -> None:
+        if not self._holding or self._cut_off:
+            super()._end_socket()
+
+    def _close(self) -> None:
+        if not self._holding:
+            super()._close()
 
 
-async def metered_relay(meter: Meter) -> Make:
-    """Return what makes relays; it waits for what earlier channels have sent too much.
-
-    Otherwise the first window of each channel would cost nothing.
-
-    :raises NacreError: no more may be sent: the connection ends.
-    """
-    ways: tuple[Way, Way] = ("up", "down")
-    for way in ways:
-        await meter.settle(way)
-    return partial[Any](MeteredRelay, meter)
+def _size(chunks: list[Buffer]) -> int:
+    return sum(map(len, chunks))

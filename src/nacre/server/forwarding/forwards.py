@@ -34,7 +34,7 @@ from nacre.server.peer import ServerConnection
 from nacre.server.questions import Questions
 from nacre.sftp.server.receipts import UNKEPT
 from nacre.tunnels.listeners import Listening
-from nacre.tunnels.relay import Make, Relay, discard, grant
+from nacre.tunnels.relay import Make, Relay, grant
 from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
 
@@ -105,15 +105,9 @@ class ServerForwards:
             return
         make: Make = Relay
         if connection.meter is not None:
-            from nacre.tunnels.metered import metered_relay
+            from nacre.tunnels.metered import MeteredRelay
 
-            try:
-                make = await metered_relay(connection.meter)
-            except BaseException as error:
-                discard(connection, sock)
-                if isinstance(error, NacreError):
-                    return  # the connection ends
-                raise
+            make = partial(MeteredRelay, connection.meter)
         await grant(connection, ask, sock, make)
 
     async def _connected(
