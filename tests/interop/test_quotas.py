@@ -242,8 +242,8 @@ def test_shells_and_forwards_have_rates(
     state: State, kind: list[str], files: Path, keys: dict[str, Path], tmp_path: Path
 ) -> None:
     data = os.urandom(128 * KIB)
-    state.set_user("alice", "--service", "all", "--inherit", "root")
-    state.set_user("alice", "--rate-up", "256K", "--rate-down", "256K", "--transfer-down", "300K")
+    rates = ["--rate-up", "256K", "--rate-down", "256K", "--transfer-down", "300K"]
+    state.set_user("alice", "--service", "all", "--inherit", "root", *rates)
     with start_nacre(state, *kind) as server:
         login = Login(server, "alice", tmp_path, keys["ed25519"])
         begun = time.monotonic()

@@ -53,10 +53,10 @@ def _recount(store: UserStore, group: Group) -> None:
 
 
 def _read(store: UserStore, group: Group) -> tuple[tuple[Any, ...], Usage | None, bool]:
-    from nacre.daemon.store.shared import shared_directory, written_trees
+    from nacre.daemon.store.shared import known_trees, shared_directory
     from nacre.sftp.filesystems.quota.shared import read_shared
 
     users = list(store.groups.members(group.name))
-    trees = [tree for user in users for tree in written_trees(user) or ()]
+    trees = [tree for user in users for tree in known_trees(user)]
     found = read_shared(shared_directory(store.directory), group.name, trees)
     return (len(users),), *(found or (None, False))

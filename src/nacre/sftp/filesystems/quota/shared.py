@@ -359,13 +359,17 @@ def count_shared(directory: Path, group: str, trees: Iterable[str] | None) -> No
     _ask(directory / group, _COUNT, lambda key: keys is None or key in keys)
 
 
-def keep_shared(directory: Path, group: str, trees: Iterable[str]) -> None:
+def keep_shared(
+    directory: Path, group: str, trees: Iterable[str], gone: Iterable[str] | None = None
+) -> None:
     """Count no other directories than these for a group any more.
 
+    :param gone: of the others these alone; None for all.
     :raises OSError: the ledger can't be written.
     """
     keys = set(map(_key, trees))
-    _ask(directory / group, _LEFT, lambda key: key not in keys)
+    left = None if gone is None else set(map(_key, gone))
+    _ask(directory / group, _LEFT, lambda key: key not in keys and (left is None or key in left))
 
 
 def _ask(path: Path, where: int, chosen: Callable[[bytes], bool]) -> None:
