@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nacre.protocol.asks import Answer
     from nacre.protocol.engine import Engine
     from nacre.sftp.server.receipts import Trail
-    from nacre.tunnels.metered import Meter
+    from nacre.tunnels.metered import TransferMeter
 
 Log: TypeAlias = Callable[[Mapping[str, object]], None]
 """Called with each record: a mapping with ``event``, ``connection``, ``peer`` and more fields."""
@@ -166,7 +166,7 @@ class Client:
     terms: ConnectionTerms
     accept_env: Sequence[str]
     protocol: str
-    meter: Meter | None
+    meter: TransferMeter | None
     _log: Log
 
     @property

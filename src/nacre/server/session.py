@@ -39,7 +39,7 @@ from nacre.wire.text import safe
 if TYPE_CHECKING:
     from nacre.server.agent import AgentSocket
     from nacre.server.x11 import ForwardedDisplay
-    from nacre.tunnels.metered import Meter
+    from nacre.tunnels.metered import TransferMeter
 
 T = TypeVar("T")
 
@@ -164,7 +164,7 @@ class Session:
         self.stdin.move_to(sink)
         return self._channel
 
-    def hold_to(self, meter: Meter) -> None:
+    def hold_to(self, meter: TransferMeter) -> None:
         """Have ``meter`` count and delay the data of the session; nothing was read or written yet.
 
         :meth:`attach` and single lines of ``stdin`` go past it.

@@ -21,7 +21,7 @@ Way: TypeAlias = Literal["up", "down"]
 """``up`` is from the client to the server, whoever has opened the channel."""
 
 
-class Meter(Protocol):
+class TransferMeter(Protocol):
     """Counts the data of the channels of one connection."""
 
     def take(self, way: Way, size: int) -> bool:
@@ -48,7 +48,7 @@ class MeteredReader(Reader):
 
     __slots__ = ("_meter",)
 
-    def __init__(self, channel: Channel, meter: Meter) -> None:
+    def __init__(self, channel: Channel, meter: TransferMeter) -> None:
         super().__init__(channel)
         self._meter = meter
 
@@ -74,7 +74,7 @@ class MeteredWriter(Writer):
 
     __slots__ = ("_meter",)
 
-    def __init__(self, channel: Channel, stream: int, meter: Meter) -> None:
+    def __init__(self, channel: Channel, stream: int, meter: TransferMeter) -> None:
         super().__init__(channel, stream)
         self._meter = meter
 
@@ -92,7 +92,7 @@ class MeteredRelay(Relay):
     the connection ends before all was passed on, the socket is reset.
     """
 
-    def __init__(self, meter: Meter, connection: BaseConnection, channel: Channel) -> None:
+    def __init__(self, meter: TransferMeter, connection: BaseConnection, channel: Channel) -> None:
         super().__init__(connection, channel)
         self._meter = meter
         self._left = False

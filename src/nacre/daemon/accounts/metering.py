@@ -34,7 +34,7 @@ _PART = 10
 """An advance is what may be transferred in this part of a second."""
 
 
-class Threads(Protocol):
+class CallsInThread(Protocol):
     """Calls functions in threads; see :meth:`nacre.server.admission.user_threads.UserThreads`."""
 
     def __call__(self, work: Callable[[], T], undo: Callable[[T], object], /) -> Awaitable[T]:
@@ -88,7 +88,7 @@ class Advances:
 
 
 class LedgerMeter:
-    """The :class:`~nacre.tunnels.metered.Meter` of one connection.
+    """The :class:`~nacre.tunnels.metered.TransferMeter` of one connection.
 
     :param limits: those that limit transfers or rates.
     :param ledger: opens the ledger of the user (None) or of a group; raises NacreError, OSError.
@@ -100,7 +100,7 @@ class LedgerMeter:
         self,
         limits: Sequence[QuotaLimits],
         ledger: Callable[[str | None], Awaitable[FileIO]],
-        in_thread: Threads,
+        in_thread: CallsInThread,
         fail: Callable[[str], None],
     ) -> None:
         self._limits = limits

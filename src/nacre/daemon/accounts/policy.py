@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from nacre.protocol.tunnel import TunnelMode
     from nacre.server.peer import Client
     from nacre.tunnels.device import TunnelDevice
-    from nacre.tunnels.metered import Meter
+    from nacre.tunnels.metered import TransferMeter
     from nacre.tunnels.unix import UnixSockets
 
 CERTIFY = b"nacre-certificate"
@@ -108,7 +108,7 @@ class AccountPolicy(Policy):
             "quotas are for the users of the store alone, and not for --users system"
         )
 
-    def meter(self, login: Login, connection: Client) -> Meter | None:
+    def meter(self, login: Login, connection: Client) -> TransferMeter | None:
         """Return what counts a connection's data, for a user whose rates or transfers are limited.
 
         It is the same for all sessions and forwards of the connection.
