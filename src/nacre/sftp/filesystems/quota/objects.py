@@ -64,7 +64,7 @@ class _CountedObject(WrappedFile):
     def pread(self, size: int, offset: int) -> Buffer:
         data: Buffer = self.inner.pread(size, offset)
         if self._quota.receives:
-            self._quota.transfer("down", len(data))
+            self._quota.transfer("down", len(data), patience=CALL_SECONDS)
         return data
 
 
@@ -90,11 +90,11 @@ class _Upload:
         more, new = max(0, end - self.size), 1 - self.files
         if not quota.stores:
             if quota.sends:
-                quota.transfer("up", up)
+                quota.transfer("up", up, patience=CALL_SECONDS)
         elif files.whole_uploads:
-            quota.admit(files.tree, more, new, up=up)
+            quota.admit(files.tree, more, new, up=up, patience=CALL_SECONDS)
         else:
-            with quota.changing(files.tree, up=up) as change:
+            with quota.changing(files.tree, up=up, patience=CALL_SECONDS) as change:
                 change.check(more, new)
                 change.bytes += more
                 change.files += new

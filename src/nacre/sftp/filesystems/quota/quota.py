@@ -234,19 +234,22 @@ class Quota:
             delay = max((share.add(usage, "up", up) for share, usage in held), default=0.0)
         _wait(delay)
 
-    def admit(self, tree: str, size: int, count: int, *, up: int = 0) -> None:
+    def admit(
+        self, tree: str, size: int, count: int, *, up: int = 0, patience: float = PATIENCE
+    ) -> None:
         """Check that there is room for what is going to be stored; nothing is held afterwards.
 
         What is written counts as transferred, and is waited for, if there is a rate.
 
         :param size: bytes that may be stored later; ``count`` files likewise.
         :param up: bytes that are written.
+        :param patience: seconds to wait for a ledger that another session holds.
         :raises ToldError: there is no room, no more may be written in this period, or a ledger is
             locked.
         """
         with ExitStack() as stack:
             shares = self._written if up else self._stored
-            held, stored = self._right(shares, tree, PATIENCE, stack)
+            held, stored = self._right(shares, tree, patience, stack)
             for share, usage in stored:
                 share.check(usage, size, count)
             for share, usage in held:
@@ -271,16 +274,17 @@ class Quota:
 
     # --- transfers and rates ---
 
-    def transfer(self, way: str, size: int) -> None:
+    def transfer(self, way: str, size: int, *, patience: float = PATIENCE) -> None:
         """Count bytes that are read or written, and wait, if there is a rate.
 
         Nothing is held meanwhile, as :meth:`changing` holds the ledgers.
 
         :param way: ``up`` or ``down``.
+        :param patience: seconds to wait for a ledger that another session holds.
         :raises ToldError: no more may be transferred in this period.
         """
         with ExitStack() as stack:
-            held = _held(self._ways[way], "", stack)
+            held = _held(self._ways[way], "", stack, patience)
             for share, usage in held:
                 share.check_transfer(usage, way, size)
             delay = max(share.add(usage, way, size) for share, usage in held)
