@@ -20,12 +20,16 @@ from nacre.sftp.filesystems.encrypted import EncryptedFilesystem
 from nacre.sftp.filesystems.fsspec import FsspecFilesystem
 from nacre.sftp.filesystems.local import LocalFilesystem
 from nacre.sftp.filesystems.quota.counted import QuotaFilesystem
+from nacre.sftp.filesystems.quota.limits import QuotaLimits
 from nacre.sftp.filesystems.quota.objects import StorageQuotaFilesystem, counting
+from nacre.sftp.filesystems.quota.quota import Quota, Share
+from nacre.sftp.filesystems.quota.shared import SharedLedger, open_shared, read_shared
 from nacre.sftp.protocol.attributes import Attributes
 from nacre.sftp.protocol.messages import OpenFlag
 from sftp.filesystems.quota.ledgers import (
     NEW,
     NONE,
+    OPENED,
     counted_anew,
     figures,
     put,
@@ -281,6 +285,40 @@ def test_a_process_that_is_killed_while_it_uploads_has_stored_nothing(tmp_path: 
     files = StorageQuotaFilesystem(storage, quota(tmp_path, bytes=100))
     put(files, "b", 100)
     assert figures(tmp_path) == (100, 1)
+
+
+def test_the_members_of_a_group_share_a_quota_of_objects(tmp_path: Path) -> None:
+    store, groups, limits = WholeObjects(), tmp_path / "groups", QuotaLimits(group="a", bytes=100)
+    groups.mkdir()
+
+    def member(name: str) -> StorageQuotaFilesystem:
+        ledger = SharedLedger(open_shared(groups, "a", [f"s3://bucket/{name}"]))
+        OPENED.append(ledger)
+        files = FsspecFilesystem(store, f"bucket/{name}")
+        return StorageQuotaFilesystem(files, Quota(Share(limits, ledger)), f"s3://bucket/{name}")
+
+    def shared() -> tuple[int, bool]:
+        found = read_shared(groups, "a", ["s3://bucket/alice", "s3://bucket/bob"])
+        assert found is not None
+        return found[0].bytes, found[1]
+
+    alice, bob = member("alice"), member("bob")
+    put(alice, "a", 60)
+    with refused(errno.EDQUOT, "the quota of the group a is 100 bytes: 40 bytes of it are left"):
+        put(bob, "b", 41)
+    put(bob, "b", 30)
+    assert shared() == (90, True)
+    if not os.fork():
+        file: Any = member("alice").open("c", NEW, NONE)
+        file.pwrite(bytes(10), 0)
+        file.inner.close = lambda: os.kill(os.getpid(), signal.SIGKILL)
+        file.close()
+    os.wait()
+    assert shared() == (100, False), "it may have been stored"
+    with refused(errno.EDQUOT, "0 bytes of it are left"):
+        put(bob, "d", 1)
+    alice.remove("a")
+    assert shared() == (30, True)
 
 
 def test_transfers_count_and_nothing_else(storage: FsspecFilesystem, tmp_path: Path) -> None:
