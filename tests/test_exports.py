@@ -93,6 +93,7 @@ MADE_HERE = frozenset(
 
 FOR_NACRE = frozenset(
     {"Connection.handlers", "Serving.handlers", "Server.admit", "Server.forget", "Session.decide"}
+    | {"Session.hold_to"}
     | {
         "Server.logged_in",
         "Server.apply",

@@ -29,7 +29,7 @@ class Store:
         self.client = s3fs.S3FileSystem(
             key=KEY, secret=SECRET, endpoint_url=url, skip_instance_cache=True
         )
-        self.client.mkdir(BUCKET)
+        self.client.makedirs(BUCKET, exist_ok=True)  # those of moto outlive its server
 
     def names(self, prefix: str = "") -> list[str]:
         """Return the names of all objects below a prefix, those of markers with a slash."""

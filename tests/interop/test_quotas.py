@@ -6,7 +6,11 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Sequence
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ import nacre
 from interop.clients import Login
 from interop.daemons import RUN_AS, Daemon, State, start_nacre
 from interop.programs import NACRE, check, manage, require, run
+from interop.stores import BUCKET, Store, environment_of, moto
 from nacre.errors import NacreError
 from nacre.limits import KIB, MIB
 from procfs import below
@@ -40,6 +45,22 @@ def state(files: Path, keys: dict[str, Path], tmp_path: Path) -> State:
     words = ["--key", key, "--service", "sftp", "--root", files]
     manage("user", "add", "alice", "--state", made.path, *RUN_AS, *words)
     return made
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with moto(tmp_path_factory.mktemp("store")) as store:
+        yield store
+
+
+@pytest.fixture
+def objects(state: State, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """An object store, in which alice's files are from now on."""
+    for name, value in environment_of(store.url).items():
+        monkeypatch.setenv(name, value)
+    state.set_user("alice", "--root", f"s3://{BUCKET}/alice")
+    yield store
+    store.client.rm(f"{BUCKET}/alice", recursive=True)
 
 
 @pytest.fixture(params=KINDS, ids=str)
@@ -129,6 +150,122 @@ def test_transfers_and_rates(
         check(scp(login, source, "c"))
         check(sftp(login), input=f"get c {tmp_path / 'again'}\n".encode())
         assert (files / "c").read_bytes() == (tmp_path / "again").read_bytes()
+
+
+def objects_stored(store: Store) -> tuple[int, int]:
+    names = store.names("alice")
+    sizes = [len(store.content(f"alice/{name}")) for name in names if name[-1] != "/"]
+    return sum(sizes), len(names)
+
+
+@pytest.mark.parametrize("kind", KINDS[:2], ids=str)
+def test_objects_are_counted(
+    state: State, kind: list[str], objects: Store, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    state.set_user("alice", "--quota-bytes", "1M", "--quota-files", "3")
+    large, rest = tmp_path / "large", tmp_path / "rest"
+    large.write_bytes(os.urandom(600 * KIB))
+    rest.write_bytes(os.urandom(424 * KIB))
+    with start_nacre(state, *kind) as server:
+        login = Login(server, "alice", tmp_path, keys["ed25519"])
+        lines = f"mkdir d\nput {large} d/a\ndf\n-put {large} b\nput {rest} b\n-mkdir e\n"
+        done = run(sftp(login), input=lines.encode())
+        assert done.returncode == 0, done.stderr
+        size, used = done.stdout.split(b"%Capacity")[1].split()[:2]
+        assert (int(size), int(used)) == (1024, 600)
+        server.wait_for(r'reason="your quota is 1 MiB: \d+ \w+ of it are left, and this needs')
+        assert counted(state) == objects_stored(objects) == (1 * MIB, 3)
+        (tmp_path / "byte").write_bytes(b"x")
+        assert run(scp(login, tmp_path / "byte", "d/a/c", "-O")).returncode == 1
+        check(sftp(login), input=b"rename d f\nrm b\n")
+        assert counted(state) == objects_stored(objects) == (600 * KIB, 2)
+        # What another program stores is seen when the objects are counted.
+        objects.client.pipe(f"{BUCKET}/alice/unseen", b"12345")
+        assert counted(state) == (600 * KIB, 2)
+        assert counted(state, "--recount") == objects_stored(objects) == (600 * KIB + 5, 3)
+
+
+async def test_a_server_that_is_killed_while_objects_are_stored(
+    state: State, objects: Store, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    state.set_user("alice", "--quota-bytes", "3M")
+    for _ in range(5 if "NACRE_LONG" in os.environ else 1):
+        server = start_nacre(state, *UNHURRIED)
+        enough = asyncio.Event()
+
+        async def upload(who: int, server: Daemon = server, enough: asyncio.Event = enough) -> None:
+            try:
+                async with connect(server, keys["ed25519"]) as ssh, ssh.sftp() as talk:
+                    for number in range(1000):
+                        await talk.write_bytes(f"{who}-{number % 4}", os.urandom(300 * KIB))
+                        if number == 3:
+                            enough.set()
+            except (OSError, NacreError):
+                return
+
+        try:
+            tasks = [asyncio.ensure_future(upload(who)) for who in range(3)]
+            async with asyncio.timeout(120):
+                await enough.wait()
+            kill(server)
+            async with asyncio.timeout(60):
+                await asyncio.gather(*tasks)
+        finally:
+            server.stop()
+        with start_nacre(state) as server:
+            async with connect(server, keys["ed25519"]) as ssh, ssh.sftp() as talk:
+                await talk.write_bytes("one", b"x")
+        found = objects_stored(objects)
+        assert counted(state) == found
+        assert found[0] <= 3 * MIB
+        assert counted(state, "--recount") == found
+
+
+@contextmanager
+def sending(data: bytes) -> Iterator[int]:
+    """Serve one client, which gets ``data``; return the port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            client = server.accept()[0]
+            with client:
+                client.sendall(data)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join(30)
+
+
+@pytest.mark.parametrize("kind", KINDS[:2], ids=str)
+def test_shells_and_forwards_have_rates(
+    state: State, kind: list[str], files: Path, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    data = os.urandom(128 * KIB)
+    rates = ["--rate-up", "256K", "--rate-down", "256K", "--transfer-down", "300K"]
+    state.set_user("alice", "--service", "all", "--inherit", "root", *rates)
+    with start_nacre(state, *kind) as server:
+        login = Login(server, "alice", tmp_path, keys["ed25519"])
+        begun = time.monotonic()
+        assert check([*login.ssh(), "cat"], input=data) == data
+        with sending(data) as port:
+            done = run(login.ssh(flags=["-W", f"127.0.0.1:{port}"]), input=b"")
+        assert done.stdout == data
+        # Both ways at the same time, and all but the last advance of each has been waited for.
+        assert time.monotonic() - begun > 0.8
+        deadline = time.monotonic() + 30
+        passed = {"up": 128 * KIB, "down": 256 * KIB}
+        while not (found := usage(state)).items() >= passed.items():
+            assert time.monotonic() < deadline, found  # what was taken in advance is given back
+        done = run([*login.ssh("LogLevel=INFO"), "head -c 200000 /dev/zero"])
+        assert done.returncode == 255
+        assert b"you may download 300 KiB a month, of which" in done.stderr
+        server.wait_for('event=refused .*reason="you may download 300 KiB a month')
+        # Files of the same user are counted in the same ledger.
+        (tmp_path / "source").write_bytes(data)
+        check(sftp(login), input=f"put {tmp_path / 'source'} {files / 'target'}\n".encode())
+        assert (files / "target").read_bytes() == data
+        assert usage(state)["up"] == 256 * KIB
 
 
 def test_a_user_with_a_shell_has_none(state: State) -> None:

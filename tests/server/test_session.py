@@ -27,6 +27,8 @@ from nacre.protocol.requests import (
 )
 from nacre.protocol.tcpip import AGENT_REQUEST, X11_REQUEST
 from nacre.server.session import Session
+from nacre.tunnels.metered import MeteredWriter
+from nacre.wire.numbers import MAIN
 from server.stand_ins import FakeChannel, FakeHost, RecordingConnection
 
 PTY = PtyRequest("xterm\x07", 80, 24, 640, 480, b"\0")
@@ -239,3 +241,22 @@ async def test_a_closed_channel_cancels_the_handler_and_drops_what_is_undecided(
 async def test_serves_is_the_hosts_answer(stage: Stage) -> None:
     assert stage.session.serves(Exec(b"x")) is True
     assert stage.session.serves(Shell()) is False
+
+
+async def test_a_session_is_held_to_a_meter(stage: Stage) -> None:
+    counted: list[tuple[str, int]] = []
+
+    class Meter:
+        def take(self, way: str, size: int) -> bool:
+            counted.append((way, size))
+            return True
+
+    channel: Any = stage.channel
+    channel.sinks[MAIN].feed(b"early")  # before it is known whose session it is
+    meter: Any = Meter()
+    stage.session.hold_to(meter)
+    channel.sinks[MAIN].feed(b", late")
+    assert await stage.session.stdin.read(100) == b"early, late"
+    assert counted == [("up", 11)]
+    assert isinstance(stage.session.stdout, MeteredWriter)
+    assert isinstance(stage.session.stderr, MeteredWriter)

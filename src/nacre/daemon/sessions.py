@@ -128,6 +128,8 @@ class Sessions:
             return NOT_SFTP
         if work.files is not None:
             return await self._serve_files(session, login, work.files)
+        if login.files is not None and login.files.limits:
+            self._hold(session, login, stack)
         if session.forwards_agent:
             await _forward_agent(session, login, stack)
         if session.x11 is not None:
@@ -150,6 +152,14 @@ class Sessions:
             session.connection.record("error", what="the session can't be started", error=reason)
             await _warn(session, f"can't start {login.shell}: {reason}")
             return NOT_STARTED
+
+    def _hold(self, session: Session, login: Login, stack: AsyncExitStack) -> None:
+        """Hold a session to the user's rates, until it ends."""
+        meter = self._policy.meter(login, session.connection)
+        if meter is not None:
+            meter.enter()
+            stack.callback(meter.leave)
+            session.hold_to(meter)
 
     def _shown(
         self, session: Session, stack: AsyncExitStack, recording: Recording | None

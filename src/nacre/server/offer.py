@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 
 from nacre.errors import NacreError
 from nacre.server.peer import ServerConnection
-from nacre.tunnels.relay import carry, discard
+from nacre.tunnels.relay import Make, Relay, carry, discard
 
 
 async def offer(
@@ -18,8 +19,13 @@ async def offer(
     """
     carried = False
     try:
+        make: Make = Relay
+        if connection.meter is not None:
+            from nacre.tunnels.metered import MeteredRelay
+
+            make = partial(MeteredRelay, connection.meter)
         channel = connection.open_channel(channel_type, data)
-        await carry(connection, channel, sock)
+        await carry(connection, channel, sock, make=make)
         carried = True
     except (NacreError, OSError) as error:
         if not connection.ended:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nacre.protocol.asks import Answer
     from nacre.protocol.engine import Engine
     from nacre.sftp.server.receipts import Trail
+    from nacre.tunnels.metered import TransferMeter
 
 Log: TypeAlias = Callable[[Mapping[str, object]], None]
 """Called with each record: a mapping with ``event``, ``connection``, ``peer`` and more fields."""
@@ -153,6 +154,7 @@ class Client:
         knows the user.
     :ivar accept_env: patterns of the environment variables that the client may set.
     :ivar protocol: the version of the protocol, ``2.0`` or ``1.5``.
+    :ivar meter: counts the data of what is forwarded, and delays it; None for nothing.
     """
 
     id: int
@@ -164,6 +166,7 @@ class Client:
     terms: ConnectionTerms
     accept_env: Sequence[str]
     protocol: str
+    meter: TransferMeter | None
     _log: Log
 
     @property
@@ -253,7 +256,10 @@ class Client:
 class ServerConnection(BaseConnection, Client):
     """One client's connection."""
 
-    __slots__ = ("_log", "accept_env", "host", "id", "local", "methods", "peer", "terms", "user")
+    __slots__ = (
+        *("_log", "accept_env", "host", "id", "local", "meter", "methods", "peer", "terms"),
+        "user",
+    )
 
     def __init__(
         self,
@@ -275,6 +281,7 @@ class ServerConnection(BaseConnection, Client):
         self.methods: tuple[str, ...] = ()
         self.terms = terms
         self.accept_env = accept_env
+        self.meter = None
         self._log = log
 
     def record_error(self, what: str, error: Exception) -> None:

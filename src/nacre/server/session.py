@@ -39,6 +39,7 @@ from nacre.wire.text import safe
 if TYPE_CHECKING:
     from nacre.server.agent import AgentSocket
     from nacre.server.x11 import ForwardedDisplay
+    from nacre.tunnels.metered import TransferMeter
 
 T = TypeVar("T")
 
@@ -162,6 +163,20 @@ class Session:
         self._channel.sinks[0] = sink
         self.stdin.move_to(sink)
         return self._channel
+
+    def hold_to(self, meter: TransferMeter) -> None:
+        """Have ``meter`` count and delay the data of the session; nothing was read or written yet.
+
+        :meth:`attach` and single lines of ``stdin`` go past it.
+        """
+        from nacre.tunnels.metered import MeteredReader, MeteredWriter
+
+        channel = self._channel
+        self.stdout = MeteredWriter(channel, MAIN, meter)
+        self.stderr = MeteredWriter(channel, STDERR, meter)
+        reader = MeteredReader(channel, meter)
+        self.attach(reader)
+        self.stdin = reader
 
     def serves(self, request: Request) -> bool:
         """Tell whether the server has something to serve ``request`` with.

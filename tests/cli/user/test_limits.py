@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 import pytest
 
-from nacre.cli.user.limits import rate, size, written_size
-from nacre.sftp.filesystems.quota.limits import LARGEST
+from nacre.cli.user.limits import OPTIONS, SHARED_OPTIONS, OptionOf, rate, size, written_size
+from nacre.sftp.filesystems.quota.limits import LARGEST, NAMES, PERIOD, SHARED
 
 SIZES = [
     ("0", 0),
@@ -44,3 +44,14 @@ def test_rates() -> None:
     assert (rate("2M"), rate("4K/s"), rate("none")) == (2 << 20, 4096, 0)
     with pytest.raises(click.BadParameter, match="4096 bytes a second is the least"):
         rate("4095")
+
+
+@pytest.mark.parametrize(("options", "prefix"), [(OPTIONS, ""), (SHARED_OPTIONS, SHARED)])
+def test_each_limit_is_an_option(options: tuple[OptionOf, ...], prefix: str) -> None:
+    @click.command()
+    def command(**given: object) -> None:
+        """Take options."""
+
+    for option in options:
+        option(command)
+    assert {one.name for one in command.params} == {prefix + name for name in (*NAMES, PERIOD)}

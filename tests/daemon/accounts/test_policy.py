@@ -581,3 +581,20 @@ async def test_a_session_gets_the_ledgers_of_its_users_groups_alone(
         with pytest.raises(AccountError, match="alice shares no limits of a group of this name"):
             await policy.ledger("alice", Connection(), group)
     assert not (tmp_path / "usage-of-groups/others").exists()
+
+
+async def test_all_of_a_connection_has_one_meter(policy_for_alice: Callable[..., Any]) -> None:
+    policy = policy_for_alice("PermitTunnel=yes", rate_up=1 << 20, quota_bytes=0)
+    for name, limited in (("alice", True), ("bob", True), ("carol", False)):
+        session = Session(name)
+        connection: Any = session.connection
+        connection.user, connection.meter = name, None
+        if name == "carol":
+            policy._store.add(StoredUser(name="carol", run_as=RUN_AS), [StoredKey(KEY, "")])
+        await policy.direct_connection("127.0.0.1", 1, connection)
+        login = await policy.login(name, connection)
+        assert (connection.meter is not None) is limited
+        assert policy.meter(login, connection) is connection.meter
+        if limited:
+            assert await policy.tunnel_device("point-to-point", None, connection) is None
+            assert "has a rate" in connection.reasons[-1]

@@ -93,6 +93,16 @@ def test_files_are_counted_anew_when_others_count(store: UserStore) -> None:
     assert figures(store) == (0, True)
 
 
+def test_users_of_a_directory_elsewhere_go_on_counting(store: UserStore) -> None:
+    count(store, alice=10, bob=20, carol=5)  # carol is not in the store
+    store.groups.change("staff", shared_quota_bytes=200)
+    store.change("alice", groups=["guests"])
+    store.remove("bob")
+    assert figures(store, "carol") == (5, True)
+    store.groups.change("staff", root="/home/%u")  # hers, too
+    assert figures(store) == (0, True)
+
+
 def test_the_ledger_goes_with_the_group(store: UserStore) -> None:
     count(store, alice=10)
     for name in ("alice", "bob"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -26,7 +28,7 @@ from nacre.server.forwarding.forwards import ServerForwards
 from nacre.server.policy import Policy
 from nacre.server.questions import Questions
 from nacre.wire.numbers import OpenFailure
-from parties import until
+from parties import client_for, until
 from server.stand_ins import RecordingConnection
 
 
@@ -249,3 +251,67 @@ async def test_a_connection_that_the_client_refuses_is_closed_and_recorded(stage
         "channel": "forwarded-tcpip",
         "refused": "the peer refused the channel: no forwarded-tcpip here",
     }
+
+
+class Metered(Generous):
+    """Has the data of a connection counted."""
+
+    def __init__(self, counted: Counter[str]) -> None:
+        super().__init__()
+        self.meter = CountingMeter(counted)
+
+    def password(self, user: str, password: str, connection: object) -> bool:
+        return True
+
+    def direct_connection(self, host: str, port: int, connection: Any) -> bool:
+        connection.meter = self.meter
+        return True
+
+    def remote_listen(self, host: str, port: int, connection: Any) -> str | None:
+        connection.meter = self.meter
+        return "127.0.0.1"
+
+
+class CountingMeter:
+    def __init__(self, counted: Counter[str]) -> None:
+        self.counted = counted
+
+    def take(self, way: str, size: int) -> bool:
+        self.counted[way] += size
+        return True
+
+    def enter(self) -> None:
+        self.counted["entered"] += 1
+
+    def leave(self) -> None:
+        self.counted["left"] += 1
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(await reader.readexactly(3) + b"!")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_meter_counts_what_is_forwarded_either_way(make_server: Callable[..., Any]) -> None:
+    counted = Counter[str]()
+    server = await make_server(policy=Metered(counted))
+    async with (
+        asyncio.timeout(30),
+        await asyncio.start_server(echo, "127.0.0.1", 0) as there,
+        client_for(server) as ssh,
+    ):
+        port = there.sockets[0].getsockname()[1]
+        async with ssh.open_connection("127.0.0.1", port) as near:
+            await near.writer.write(b"abc")
+            assert await near.reader.read() == b"abc!"
+        assert (counted["up"], counted["down"], counted["entered"]) == (3, 4, 1)
+        async with ssh.forward_remote("127.0.0.1", port) as listener:
+            reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+            writer.write(b"abc")
+            assert await reader.read() == b"abc!"
+            writer.close()
+            await writer.wait_closed()
+        # The client has sent what the echo said.
+        assert (counted["up"], counted["down"], counted["entered"]) == (3 + 4, 4 + 3, 2)
+    await until(lambda: counted["left"] == 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import click
 
@@ -71,98 +72,73 @@ def _read(
     return callback
 
 
-OPTIONS = (
-    click.option(
-        "--quota-bytes",
-        metavar="SIZE",
-        callback=_read(size),
-        help="The most bytes that the user's files may have. For example 500M or 10G, where K, M, "
-        "G and T are powers of 1024; by default any number. None says so, whatever the groups "
-        "say. Quotas and rates are for users with --service sftp.",
+_BYTES: dict[str, Any] = {"metavar": "SIZE", "callback": _read(size)}
+_RATE: dict[str, Any] = {"metavar": "SIZE", "callback": _read(rate)}
+
+_ROWS: tuple[tuple[str, dict[str, Any], str, str], ...] = (
+    (
+        "quota-bytes",
+        _BYTES,
+        "The most bytes that the user's files may have. For example 500M or 10G, where K, M, G and "
+        "T are powers of 1024; by default any number. None says so, whatever the groups say. "
+        "Quotas are for users with --service sftp.",
+        "The most bytes that the files of all users of the group may have together. As with "
+        "--quota-bytes; a directory of several users counts once.",
     ),
-    click.option(
-        "--quota-files",
-        type=click.IntRange(0, MOST_FILES),
-        metavar="N",
-        help="The most files, directories and links of the user. 0 is no limit.",
+    (
+        "quota-files",
+        {"type": click.IntRange(0, MOST_FILES), "metavar": "N"},
+        "The most files, directories and links of the user. 0 is no limit.",
+        "The most files, directories and links of all users of the group together.",
     ),
-    click.option(
-        "--transfer-up",
-        metavar="SIZE",
-        callback=_read(size),
-        help="The most bytes that sftp and scp may write in a period. As with --quota-bytes.",
+    (
+        "transfer-up",
+        _BYTES,
+        "The most bytes that the user may send in a period, with sftp and scp, to commands and "
+        "through forwarded connections. As with --quota-bytes.",
+        "The most bytes that all users of the group together may send in a period.",
     ),
-    click.option(
-        "--transfer-down",
-        metavar="SIZE",
-        callback=_read(size),
-        help="The most bytes that sftp and scp may read in a period. As with --quota-bytes.",
+    (
+        "transfer-down",
+        _BYTES,
+        "The most bytes that the user may receive in a period. As with --transfer-up.",
+        "The most bytes that all users of the group together may receive in a period.",
     ),
-    click.option(
-        "--transfer-period",
-        type=click.Choice(PERIODS),
-        help="The period of --transfer-up and --transfer-down. A day, a week from Monday on or a "
-        "month, in UTC, or all time together; by default month.",
+    (
+        "transfer-period",
+        {"type": click.Choice(PERIODS)},
+        "The period of --transfer-up and --transfer-down. A day, a week from Monday on or a month, "
+        "in UTC, or all time together; by default month.",
+        "The period of --shared-transfer-up and --shared-transfer-down, by default month.",
     ),
-    click.option(
-        "--rate-up",
-        metavar="SIZE",
-        callback=_read(rate),
-        help="How many bytes a second sftp and scp may write. All sessions of the user together "
-        "have this rate, such as 2M; none is no limit.",
+    (
+        "rate-up",
+        _RATE,
+        "How many bytes a second the user may send, with sftp and scp, to commands and through "
+        "forwarded connections. All sessions of the user together have this rate, such as 2M; none "
+        "is no limit.",
+        "How many bytes a second all users of the group together may send.",
     ),
-    click.option(
-        "--rate-down",
-        metavar="SIZE",
-        callback=_read(rate),
-        help="How many bytes a second sftp and scp may read. As with --rate-up.",
+    (
+        "rate-down",
+        _RATE,
+        "How many bytes a second the user may receive. As with --rate-up.",
+        "How many bytes a second all users of the group together may receive.",
     ),
+)
+"""What is limited: the option, how its value is read, and the help for a user and for a group."""
+
+OptionOf: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""What gives a command one option."""
+
+OPTIONS: tuple[OptionOf, ...] = tuple(
+    click.option(f"--{name}", **how, help=own) for name, how, own, _ in _ROWS
 )
 """The options, named as the settings of the store."""
 
-SHARED_OPTIONS = (
-    click.option(
-        "--shared-quota-bytes",
-        metavar="SIZE",
-        callback=_read(size),
-        help="The most bytes that the files of all users of the group may have together. As with "
-        "--quota-bytes; a directory of several users counts once.",
-    ),
-    click.option(
-        "--shared-quota-files",
-        type=click.IntRange(0, MOST_FILES),
-        metavar="N",
-        help="The most files, directories and links of all users of the group together.",
-    ),
-    click.option(
-        "--shared-transfer-up",
-        metavar="SIZE",
-        callback=_read(size),
-        help="The most bytes that all users of the group together may write in a period.",
-    ),
-    click.option(
-        "--shared-transfer-down",
-        metavar="SIZE",
-        callback=_read(size),
-        help="The most bytes that all users of the group together may read in a period.",
-    ),
-    click.option(
-        "--shared-transfer-period",
-        type=click.Choice(PERIODS),
-        help="The period of --shared-transfer-up and --shared-transfer-down, by default month.",
-    ),
-    click.option(
-        "--shared-rate-up",
-        metavar="SIZE",
-        callback=_read(rate),
-        help="How many bytes a second all users of the group together may write with sftp and scp.",
-    ),
-    click.option(
-        "--shared-rate-down",
-        metavar="SIZE",
-        callback=_read(rate),
-        help="How many bytes a second all users of the group together may read with sftp and scp.",
-    ),
+SHARED_OPTIONS: tuple[OptionOf, ...] = tuple(
+    click.option(f"--{SHARED.replace('_', '-')}{name}", **how, help=shared)
+    for name, how, _, shared in _ROWS
 )
 """The options for what the users of a group share, named as the settings of the store."""
 

@@ -17,7 +17,7 @@ import click
 from nacre.cli.manage import times
 from nacre.cli.manage.options import STORE, note
 from nacre.cli.user.limits import OPTIONS as LIMITS
-from nacre.cli.user.limits import SHARED_OPTIONS
+from nacre.cli.user.limits import SHARED_OPTIONS, OptionOf
 from nacre.daemon.store.values import GROUP_SETTINGS, SETTINGS
 from nacre.errors import (
     AccountError,
@@ -241,7 +241,7 @@ def _certificate_options(
     return certificate_options(texts) if texts else None
 
 
-_OPTIONS = (
+_OPTIONS: tuple[OptionOf, ...] = (
     click.option(
         "--auth",
         type=click.Choice(["any", "password", "publickey", "password-publickey"]),

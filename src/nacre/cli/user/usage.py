@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import click
 
@@ -23,39 +23,105 @@ if TYPE_CHECKING:
     from nacre.sftp.filesystems.quota.ledger import Usage
     from nacre.sftp.filesystems.quota.limits import QuotaLimits
 
-_COLUMNS = (
-    *("name", "bytes", "quota_bytes", "files", "quota_files", "up", "transfer_up"),
-    *("down", "transfer_down", "transfer_period", "counted"),
-)
+Limited: TypeAlias = Any
+"""A user or a group, whose settings set limits."""
+
 _LIMITS = ("quota_bytes", "transfer_up", "transfer_down")
 _USED = ("bytes", "up", "down")
 
 
+class UsageTable(NamedTuple):
+    """A table of what users, or groups, use of their limits.
+
+    :ivar prefix: how the names of the settings begin that set the limits.
+    :ivar more: the columns between the name and the figures.
+    :ivar find: returns the one of a name.
+    :ivar limited: returns all that have limits.
+    :ivar recount: counts the files of one anew.
+    :ivar read: returns the values of the further columns, the figures of one, None for none yet,
+        and whether they have been counted.
+    """
+
+    prefix: str
+    more: tuple[str, ...]
+    find: Callable[[UserStore, str], Limited]
+    limited: Callable[[UserStore], Iterable[Limited]]
+    recount: Callable[[UserStore, Limited], None]
+    read: Callable[[UserStore, Limited], tuple[tuple[Any, ...], Usage | None, bool]]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of all columns."""
+        before = self.prefix
+        return (
+            *("name", *self.more, "bytes", f"{before}quota_bytes", "files", f"{before}quota_files"),
+            *("up", f"{before}transfer_up", "down", f"{before}transfer_down"),
+            *(f"{before}transfer_period", "counted"),
+        )
+
+    def row(self, store: UserStore, one: Limited) -> tuple[Any, ...]:
+        """Return the values of all columns."""
+        from nacre.sftp.filesystems.quota.limits import NAMES, PERIOD, period_start
+
+        limit = {name: getattr(one, self.prefix + name) for name in (*NAMES, PERIOD)}
+        period = limit[PERIOD] or "month"
+        try:
+            more, found, counted = self.read(store, one)
+        except OSError as error:
+            raise UserStoreError(f"can't read {error.filename}: {error.strerror}") from error
+        used = used_in(found, period_start(period, time.time()))
+        return (
+            *(one.name, *more, used["bytes"], limit["quota_bytes"], used["files"]),
+            *(limit["quota_files"], used["up"], limit["transfer_up"], used["down"]),
+            *(limit["transfer_down"], period, counted),
+        )
+
+    def show(self, state: Path | None, names: Sequence[str], recount: bool, as_json: bool) -> None:
+        """Print the rows of these, or of all that have limits; count them anew before if asked."""
+        with open_store(state) as store:
+            chosen = [self.find(store, name) for name in names] or list(self.limited(store))
+            if recount:
+                for one in chosen:
+                    self.recount(store, one)
+            rows = [self.row(store, one) for one in chosen]
+        sizes = dict.fromkeys((self.prefix + name for name in _LIMITS), written_size)
+        shown = {} if as_json else sizes | dict.fromkeys(_USED, _shown_used)
+        show(self.columns, rows, as_json, **shown)
+
+
+def usage_options(recount: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return what gives a command the arguments of :meth:`UsageTable.show`.
+
+    :param recount: the help of ``--recount``.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        command = json_option(reported(command))
+        command = click.option("--recount", is_flag=True, help=recount)(command)
+        command = state_option(store_option(command))
+        return click.argument("names", metavar="[NAME]...", nargs=-1)(command)
+
+    return decorate
+
+
 @click.command("usage", cls=Grouped)
-@click.argument("names", metavar="[NAME]...", nargs=-1)
-@state_option
-@store_option
-@click.option("--recount", is_flag=True, help="Count the files of the users with a quota anew.")
-@json_option
-@reported
+@usage_options("Count the files of the users with a quota anew.")
 def usage(names: tuple[str, ...], state: Path | None, recount: bool, as_json: bool) -> None:
     """Print what users store, and have transferred in this period, beside their limits.
 
     Without NAME it does so for all users with limits. Where "counted" is no, the files are counted
     before the user's next upload: the figures may be older.
     """
-    with open_store(state) as store:
-        chosen = [store.user(name) for name in names] if names else list(_limited(store))
-        if recount:
-            for user in chosen:
-                recount_user(store, user)
-        rows = [_row(store, user) for user in chosen]
-    shown = dict.fromkeys(_LIMITS, written_size) | dict.fromkeys(_USED, shown_used)
-    show(_COLUMNS, rows, as_json, **({} if as_json else shown))
+    table = UsageTable("", (), _user, _limited, recount_user, _read)
+    table.show(state, names, recount, as_json)
 
 
-def shown_used(number: int) -> str | None:
+def _shown_used(number: int) -> str | None:
     return written_size(number) if number else "0"
+
+
+def _user(store: UserStore, name: str) -> User:
+    return store.user(name)
 
 
 def _limited(store: UserStore) -> Iterator[User]:
@@ -70,21 +136,12 @@ def _limited(store: UserStore) -> Iterator[User]:
             yield store.user(row[name])
 
 
-def _row(store: UserStore, user: User) -> tuple[Any, ...]:
+def _read(store: UserStore, user: User) -> tuple[tuple[Any, ...], Usage | None, bool]:
     from nacre.daemon.store.values import usage_directory
     from nacre.sftp.filesystems.quota.ledger import read_ledger
-    from nacre.sftp.filesystems.quota.limits import period_start
 
-    try:
-        found = read_ledger(usage_directory(store.directory), user.name)
-    except OSError as error:
-        raise UserStoreError(f"can't read {error.filename}: {error.strerror}") from error
-    used = used_in(found, period_start(user.transfer_period, time.time()))
-    return (
-        *(user.name, used["bytes"], user.quota_bytes, used["files"], user.quota_files),
-        *(used["up"], user.transfer_up, used["down"], user.transfer_down, user.transfer_period),
-        found is not None and not found.doubted,
-    )
+    found = read_ledger(usage_directory(store.directory), user.name)
+    return (), found, found is not None and not found.doubted
 
 
 def used_in(found: Usage | None, period: int) -> dict[str, int]:
@@ -117,9 +174,8 @@ def _count(store: UserStore, user: User, limits: Sequence[QuotaLimits]) -> None:
     from nacre.daemon.accounts.virtual.file_key import read_file_key
     from nacre.daemon.store.shared import shared_directory, written_trees
     from nacre.daemon.store.values import usage_directory
-    from nacre.sftp.filesystems.quota.ledger import Ledger, open_ledger
-    from nacre.sftp.filesystems.quota.quota import Quota, Share
-    from nacre.sftp.filesystems.quota.shared import SharedLedger, open_shared
+    from nacre.sftp.filesystems.quota.ledger import open_ledger
+    from nacre.sftp.filesystems.quota.shared import open_shared, quota_of
 
     account = own_account() if user.run_as is None else find_account(user.run_as)
     key = None if user.file_key is None else read_file_key(user.file_key)
@@ -127,15 +183,14 @@ def _count(store: UserStore, user: User, limits: Sequence[QuotaLimits]) -> None:
     assert files is not None
     trees = written_trees(user, account.home) or ()
     with ExitStack() as stack:
-        shares = []
+        ledgers = []
         for one in limits:
             if one.group is None:
                 file = open_ledger(usage_directory(store.directory), user.name)
-                shares.append(Share(one, Ledger(stack.enter_context(file))))
             else:
                 file = open_shared(shared_directory(store.directory), one.group, trees)
-                shares.append(Share(one, SharedLedger(stack.enter_context(file))))
-        quota = Quota(*shares)
+            ledgers.append(stack.enter_context(file))
+        quota = quota_of(limits, ledgers)
         filesystem: Any = files.opener(quota)()
         try:
             quota.doubt()

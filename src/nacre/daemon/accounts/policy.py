@@ -21,6 +21,8 @@ from nacre.daemon.recording.recordings import Recordings
 from nacre.errors import (
     AccountError,
     ConfigurationError,
+    ConnectionLost,
+    DisconnectCode,
     StateError,
 )
 from nacre.keys import PublicKey
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from nacre.protocol.tunnel import TunnelMode
     from nacre.server.peer import Client
     from nacre.tunnels.device import TunnelDevice
+    from nacre.tunnels.metered import TransferMeter
     from nacre.tunnels.unix import UnixSockets
 
 CERTIFY = b"nacre-certificate"
@@ -105,6 +108,25 @@ class AccountPolicy(Policy):
             "quotas are for the users of the store alone, and not for --users system"
         )
 
+    def meter(self, login: Login, connection: Client) -> TransferMeter | None:
+        """Return what counts a connection's data, for a user whose rates or transfers are limited.
+
+        It is the same for all sessions and forwards of the connection.
+        """
+        limits = () if login.files is None else login.files.limits
+        limits = tuple(one for one in limits if one.up or one.down)
+        if limits and connection.meter is None:
+            from nacre.daemon.accounts.metering import LedgerMeter
+
+            def fail(reason: str) -> None:
+                connection.record("refused", request="transfer", reason=safe(reason))
+                connection.fail(ConnectionLost(reason), DisconnectCode.BY_APPLICATION, reason)
+
+            ledger = partial(self.ledger, connection.user, connection)
+            in_thread = partial(self.threads.run, connection.user)
+            connection.meter = LedgerMeter(limits, ledger, in_thread, fail)
+        return connection.meter
+
     def candidate(self, user: str, connection: Client) -> Candidate:
         """Return what is known of the user of a connection. May block the first time."""
         return self._candidates.find(user, connection) or self._begin(user, connection)
@@ -140,6 +162,8 @@ class AccountPolicy(Policy):
             except AccountError as error:
                 connection.record("refused", request="forwarding", reason=str(error))
                 login = None
+            if login is not None and login.files is not None and login.files.limits:
+                self.meter(login, connection)
             candidate.forwarding = Forwarding(login, candidate.config)
         return candidate.forwarding
 
@@ -183,7 +207,10 @@ class AccountPolicy(Policy):
     ) -> TunnelDevice | None:
         """Open what the configuration, the user's key and the account's rights allow."""
         try:
-            return await (await self._may_forward_recorded(connection)).open_device(mode, unit)
+            rights = await self._may_forward_recorded(connection)
+            if connection.meter is not None:
+                raise AccountError("the user has a rate, which does not hold for tunnel devices")
+            return await rights.open_device(mode, unit)
         except (AccountError, OSError) as error:
             connection.record("refused", request="tunnel", reason=safe(str(error)))
         return None

@@ -18,7 +18,8 @@ _PACKAGES = (
 _MODULES = (
     *("nacre.sftp.filesystems.local", "nacre.daemon.sessions", "nacre.daemon.log.server_log"),
     *("nacre.sftp.filesystems.rights", "nacre.sftp.filesystems.joined"),
-    "nacre.sftp.filesystems.encrypted",
+    *("nacre.sftp.filesystems.encrypted", "nacre.sftp.filesystems.quota.counted"),
+    "nacre.daemon.accounts.metering",
     *("nacre.agent.forwarded", "concurrent.futures.thread", "encodings.idna", "traceback"),
 )
 

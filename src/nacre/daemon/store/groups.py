@@ -77,18 +77,22 @@ class Groups:
         return (user for one in self.users(name) if (user := self._find(one)) is not None)
 
     def count_anew(
-        self, groups: Collection[str] | None = None, users: Collection[str] | None = None
+        self,
+        groups: Collection[str] | None = None,
+        users: Collection[str] | None = None,
+        gone: Collection[str] | None = None,
     ) -> None:
         """Have files counted before they are changed: what counts is another now.
 
         :param groups: those whose ledgers are concerned; None for all.
         :param users: the users whose files are counted; None for all.
+        :param gone: see :func:`~nacre.daemon.store.shared.settle_shared`.
         :raises UserStoreError: a ledger can't be changed.
         """
         state = self._database.directory
         with changed_ledgers():
             count_later(usage_directory(state), users)
-            settle_shared(state, self.members, groups, users)
+            settle_shared(state, self.members, groups, users, gone)
 
     def add(self, *groups: Group) -> None:
         """Add groups: all of them, or none.
@@ -113,7 +117,7 @@ class Groups:
         if COUNTED & values.keys():
             self.count_anew()
         elif values.keys() & set(SHARED_SETTINGS):
-            self.count_anew([name], ())
+            self.count_anew([name], (), ())
 
     def remove(self, name: str) -> None:
         """Remove a group that has no users, with its ledger.

@@ -44,20 +44,28 @@ def written_trees(user: User, home: str | None = None) -> tuple[str, ...] | None
     )
 
 
+def known_trees(user: User | None) -> tuple[str, ...]:
+    """Return what :func:`written_trees` does, and nothing where that is not known."""
+    return () if user is None else written_trees(user) or ()
+
+
 def settle_shared(
     state: Path,
     members: Callable[[str], Iterable[User]],
     groups: Collection[str] | None = None,
     changed: Collection[str] | None = None,
+    gone: Collection[str] | None = None,
 ) -> None:
     """Have the ledgers of groups follow a change of the store.
 
     Directories that no member writes to any more count no more, and those of the users who have
-    changed are counted before their next change.
+    changed are counted before their next change. Members whom a directory elsewhere has are not
+    known here: what they write to goes on counting if ``gone`` says what the others had.
 
     :param members: returns the users of a group.
     :param groups: the groups that may have changed; None for all.
     :param changed: the users who have changed; None for all.
+    :param gone: the directories that these had before; None for all that are not of a member now.
     :raises OSError: a ledger can't be written.
     """
     directory = shared_directory(state)
@@ -69,7 +77,7 @@ def settle_shared(
         trees = {user.name: written_trees(user) for user in members(path.name)}
         known = [tree for found in trees.values() if found is not None for tree in found]
         if None not in trees.values():
-            keep_shared(directory, path.name, known)
+            keep_shared(directory, path.name, known, gone)
         chosen = None
         if changed is not None:
             chosen = [tree for name in changed for tree in trees.get(name) or ()]

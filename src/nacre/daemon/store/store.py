@@ -28,7 +28,7 @@ from nacre.daemon.store.database import Database, SQLiteDatabase
 from nacre.daemon.store.factors import Factors
 from nacre.daemon.store.groups import Groups, no_such_group, put_group
 from nacre.daemon.store.passwords import Passwords
-from nacre.daemon.store.shared import shared_by
+from nacre.daemon.store.shared import known_trees, shared_by
 from nacre.daemon.store.tables import (
     FIND,
     GROUP_POLICIES,
@@ -177,8 +177,7 @@ class UserStore:
     def policies(self) -> list[str]:
         """Return which of :data:`AUTH_POLICIES` the users have, sorted."""
         # Repeated only after a change. The index finds one user for each policy.
-        look = self._database.look
-        version = self._database.version()
+        look, version = self._database.look, self._database.version()
         if self._policies[0] != version:
             found = {auth for auth in AUTH_POLICIES if look(HAS_POLICY, auth=auth)[0][0]}
             if look(SILENT_ON_POLICY)[0][0]:
@@ -361,13 +360,14 @@ class UserStore:
 
         :raises UserStoreError: there is none of this name, or the ledger can't be removed.
         """
+        gone = known_trees(self.find(name))
         with self._database.transaction() as connection:
             before = _groups_of(connection, name)
             _touch(connection.execute(delete(USERS).where(USERS.c.name == name)), name)
             with changed_ledgers():
                 remove_ledger(usage_directory(self.directory), name)
         self._database.changed(name)
-        self.groups.count_anew(before, ())
+        self.groups.count_anew(before, (), gone)
 
     def change(self, name: str, groups: Sequence[str] | None = None, **values: Any) -> None:
         """Set fields of a user, named as in :class:`StoredUser`.
@@ -375,9 +375,9 @@ class UserStore:
         :param groups: the groups in place of those before, or None to keep these.
         :raises UserStoreError: there is no user, or no group, of this name.
         """
+        gone = known_trees(self.find(name))
         with self._database.transaction() as connection:
-            # Without values this only checks that there is one.
-            given = values or {"name": name}
+            given = values or {"name": name}  # which only checks that there is one
             done = connection.execute(update(USERS).where(USERS.c.name == name).values(**given))
             _touch(done, name)
             concerned = {*_groups_of(connection, name), *(groups or ())}
@@ -386,7 +386,7 @@ class UserStore:
                 _put_groups(connection, name, groups)
         self._database.changed(name)
         if groups is not None or COUNTED & values.keys():
-            self.groups.count_anew(concerned, [name])
+            self.groups.count_anew(concerned, [name], gone)
 
     def replace_hash(self, name: str, old: str, new: str) -> None:
         """Replace a password's hash if it is still ``old``, as another process may have set it."""

@@ -34,7 +34,7 @@ from nacre.server.peer import ServerConnection
 from nacre.server.questions import Questions
 from nacre.sftp.server.receipts import UNKEPT
 from nacre.tunnels.listeners import Listening
-from nacre.tunnels.relay import grant
+from nacre.tunnels.relay import Make, Relay, grant
 from nacre.wire.numbers import OpenFailure
 from nacre.wire.text import safe
 
@@ -101,8 +101,14 @@ class ServerForwards:
             await self._questions.wait_welcomed()
         async with self._opening:
             sock = await self._connected(kind, place, ask)
-        if sock is not None:
-            await grant(connection, ask, sock)
+        if sock is None:
+            return
+        make: Make = Relay
+        if connection.meter is not None:
+            from nacre.tunnels.metered import MeteredRelay
+
+            make = partial(MeteredRelay, connection.meter)
+        await grant(connection, ask, sock, make)
 
     async def _connected(
         self, kind: PlaceKind, place: Endpoint, ask: AskOpen

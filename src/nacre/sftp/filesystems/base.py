@@ -350,6 +350,11 @@ class WrappedFilesystem(Filesystem):
         """See :attr:`nacre.Filesystem.prompt`."""
         return self.inner.prompt
 
+    @property
+    def whole_uploads(self) -> bool:
+        """See :attr:`nacre.Filesystem.whole_uploads`."""
+        return self.inner.whole_uploads
+
     def speak(self, version: int) -> None:
         """See :meth:`nacre.Filesystem.speak`."""
         self.inner.speak(version)

@@ -148,6 +148,16 @@ class FsspecFilesystem(Filesystem):
             return {"name": where, "type": "directory", "size": 0}
         return self._storage.info(where)
 
+    def stored(self, path: str) -> Attributes | None:
+        """Return the attributes of what the storage itself has under a name now; None for nothing.
+
+        No listing that was kept is looked at, and no upload of this session that has not ended.
+        """
+        self._storage.forget(self._path(path))
+        with suppress(FileNotFoundError):
+            return attributes_of(self._info(path))
+        return None
+
     def open(self, path: str, flags: OpenFlag, attributes: Attributes) -> File:
         """See :meth:`nacre.Filesystem.open`."""
         where = self._path(path)

@@ -101,14 +101,16 @@ def test_rights_do_not_go_with_a_shell(state: Path, tmp_path: Path) -> None:
     assert refusal(replace(user, service="sftp"), own_account(), state) is None
 
 
-@pytest.mark.parametrize("limit", ["quota_bytes", "quota_files", "transfer_down", "rate_up"])
-def test_limits_do_not_go_with_a_shell(state: Path, tmp_path: Path, limit: str) -> None:
+@pytest.mark.parametrize("limit", ["quota_bytes", "quota_files"])
+def test_quotas_do_not_go_with_a_shell(state: Path, tmp_path: Path, limit: str) -> None:
     limits: dict[str, Any] = {limit: 1 << 20}
     user = User(name="bob", root=str(tmp_path / "files"), **limits)
     for service in ("all", "shell"):
         reason = refusal(replace(user, service=service), own_account(), state)
         assert reason is not None
-        assert "a quota or a rate, which does not hold in a shell: give --service sftp" in reason
+        assert "a quota, which does not hold in a shell: give --service sftp" in reason
+        rates = replace(user, quota_bytes=None, quota_files=None, transfer_down=9, rate_up=9999)
+        assert refusal(replace(rates, service=service), own_account(), state) is None
     assert refusal(replace(user, service="sftp"), own_account(), state) is None
     limits[limit] = 0
     assert refusal(User(name="bob", **limits), own_account(), state) is None
@@ -121,23 +123,16 @@ def test_limits_that_a_group_shares_are_refused_like_own_ones(state: Path, tmp_p
     assert "does not hold in a shell" in (
         refusal(replace(user, service="all"), own_account(), state) or ""
     )
-    reason = refusal(replace(user, root="memory://files"), own_account(), state)
-    assert "or leave the group staff, whose users share a quota" in (reason or "")
     many = tuple(QuotaLimits(group=f"g{number}", rate_up=5000) for number in range(9))
     reason = refusal(replace(user, shared=many), own_account(), state)
     assert "bob is in 9 groups with shared limits, and may be in 8" in (reason or "")
     assert refusal(replace(user, shared=many[:8]), own_account(), state) is None
 
 
-def test_a_quota_is_for_directories(state: Path, tmp_path: Path) -> None:
+def test_a_quota_is_for_storages_too(state: Path) -> None:
     user = User(name="bob", service="sftp", root="memory://files", quota_bytes=1)
-    reason = refusal(user, own_account(), state)
-    assert reason is not None
-    assert "can't be counted: give a directory with --root and --folder" in reason
-    assert refusal(replace(user, quota_bytes=None, rate_up=1), own_account(), state) is None
-    user = replace(user, root=str(tmp_path / "files"), folders="/s=memory://s")
-    assert refusal(user, own_account(), state) == reason
-    assert refusal(replace(user, folders="/s=memory://s:ro"), own_account(), state) is None
+    assert refusal(user, own_account(), state) is None
+    assert refusal(replace(user, folders="/s=s3://bucket"), own_account(), state) is None
 
 
 @pytest.mark.parametrize("name", BAD + GOOD)

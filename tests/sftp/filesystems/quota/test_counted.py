@@ -13,10 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nacre.errors import ConfigurationError
 from nacre.sftp.filesystems.encrypted import EncryptedFilesystem
 from nacre.sftp.filesystems.local import LocalFilesystem
-from nacre.sftp.filesystems.memory import MemoryFilesystem
 from nacre.sftp.filesystems.quota.counted import QuotaFilesystem
 from nacre.sftp.filesystems.rights import RightsFilesystem
 from nacre.sftp.filesystems.rules import parse_rules
@@ -356,15 +354,6 @@ def test_with_limits_of_reading_alone_nothing_is_held_for_writing(tmp_path: Path
         files.remove("b")
         files.rmdir("d")
         assert files.statvfs("/") is not None
-
-
-def test_a_storage_has_no_quota(tmp_path: Path) -> None:
-    class Whole(MemoryFilesystem):
-        whole_uploads = True
-
-    with pytest.raises(ConfigurationError, match="URL"):
-        QuotaFilesystem(Whole(), quota(tmp_path, bytes=1))
-    QuotaFilesystem(Whole(read_only=True), quota(tmp_path, bytes=1)).close()
 
 
 def test_sessions_at_once_count_every_byte_once(tmp_path: Path) -> None:

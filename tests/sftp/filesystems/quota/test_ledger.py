@@ -106,16 +106,13 @@ def test_a_process_that_dies_between_changes_leaves_none(opened: Ledger, tmp_pat
         assert (usage.bytes, usage.doubted) == (5, False)
 
 
-def test_nobody_waits_for_ever(
-    opened: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.05)
+def test_nobody_waits_for_ever(opened: Ledger, tmp_path: Path) -> None:
     other = Ledger(open_ledger(tmp_path, "alice"))
     with other.held():
-        with pytest.raises(ToldError, match="try again") as raised, opened.held():
+        with pytest.raises(ToldError, match="try again") as raised, opened.held(patience=0.05):
             pass
         assert raised.value.errno == errno.EAGAIN
-    with opened.held(), pytest.raises(ToldError), opened.held():
+    with opened.held(), pytest.raises(ToldError), opened.held(patience=0.05):
         pass  # another thread of the same session
     with opened.held():
         other.close()

@@ -128,3 +128,34 @@ def test_what_is_full_says_how_much_there_may_be(tmp_path: Path) -> None:
 )
 def test_a_size_is_told_exactly(size: int, text: str) -> None:
     assert shown_size(size) == text
+
+
+def test_what_is_taken_in_advance_waits_for_what_was_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.monotonic_ns", lambda: 5_000_000_000)
+    of = quota(tmp_path, rate_down=1000, transfer_up=100)
+    assert [of.lease("down", size) for size in (500, 1000, 10)] == [0.0, 0.5, 1.5]
+    assert of.lease("up", 100) == 0.0
+    with refused(errno.EDQUOT, "you may upload 100 bytes a month"):
+        of.lease("up", 1)
+    of.lease("up", -40)
+    of.lease("down", -1010)
+    assert of.lease("down", 1) == 0.5
+    assert (used(tmp_path).up, used(tmp_path).down) == (60, 501)
+
+
+def test_what_may_be_stored_later_is_admitted_and_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    of = quota(tmp_path, bytes=100, files=1, rate_up=10, transfer_up=70)
+    for _ in range(2):
+        of.admit("", 100, 1)
+    of.admit("", 100, 1, up=50)
+    assert [round(wait) for wait in waits] == [5]
+    for size, count, up in ((101, 0, 0), (0, 2, 0), (0, 0, 21)):
+        with refused(errno.EDQUOT, "your quota|you may upload"):
+            of.admit("", size, count, up=up)
+    assert (used(tmp_path).bytes, used(tmp_path).files, used(tmp_path).up) == (0, 0, 50)

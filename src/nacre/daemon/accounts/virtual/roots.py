@@ -45,11 +45,10 @@ def refusal(user: User, account: Account, state: Path) -> str | None:
             f"{user.name} has rights for directories, which do not hold in a shell: give "
             "--service sftp, or take the rights away with --inherit rights"
         )
-    limits = limits_of(user)
-    if limits and user.service != "sftp":
+    if user.service != "sftp" and any(one.store for one in limits_of(user)):
         return (
-            f"{user.name} has a quota or a rate, which does not hold in a shell: give --service "
-            "sftp, or take it away with --inherit"
+            f"{user.name} has a quota, which does not hold in a shell: give --service sftp, or "
+            "take it away with --inherit"
         )
     if len(user.shared) > MOST_SHARED:
         return (
@@ -67,18 +66,6 @@ def refusal(user: User, account: Account, state: Path) -> str | None:
         return (
             f"{user.name} has encrypted files and no key for them: make one with "
             "`(umask 077; openssl rand -hex 32 > FILE)`, and give it with --file-key FILE"
-        )
-    written = [user.root or "", *(one.target for one in folders if not one.read_only)]
-    if any(one.store for one in limits) and any("://" in target for target in written):
-        shared = next((one.group for one in limits if one.store and one.group), None)
-        remedy = (
-            "take the quota away with --inherit quota-bytes and --inherit quota-files"
-            if shared is None
-            else f"leave the group {shared}, whose users share a quota"
-        )
-        return (
-            f"{user.name} has a quota, and what is stored at a URL can't be counted: give a "
-            f"directory with --root and --folder, or {remedy}"
         )
     if user.service != "sftp" or user.unsafe_root:
         return None

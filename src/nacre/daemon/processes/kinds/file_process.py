@@ -143,14 +143,9 @@ class FileRoot:
             return None
         if len(ledgers) != len(self.limits):
             raise ConfigurationError("these files have limits, and no ledger to count them")
-        from nacre.sftp.filesystems.quota.ledger import Ledger
-        from nacre.sftp.filesystems.quota.quota import Quota, Share
-        from nacre.sftp.filesystems.quota.shared import SharedLedger
+        from nacre.sftp.filesystems.quota.shared import quota_of
 
-        pairs = zip(self.limits, ledgers, strict=True)
-        return Quota(
-            *(Share(one, (SharedLedger if one.group else Ledger)(file)) for one, file in pairs)
-        )
+        return quota_of(self.limits, ledgers)
 
     def opener(self, quota: Quota | None = None) -> Callable[[], Filesystem]:
         """Return a function that does what :meth:`open` does, and imports nothing any more.
@@ -220,10 +215,14 @@ class FileRoot:
         opened = self._plain_opener()
         if quota is None:
             return opened
-        from nacre.sftp.filesystems.quota.counted import QuotaFilesystem
-
         # A file goes to a directory with other rights by a second name.
         links, tree = self.rights is not None, self._place or ""
+        if self.is_storage:
+            from nacre.sftp.filesystems.quota.objects import counting
+
+            return lambda: counting(opened(), quota, tree, links=links)
+        from nacre.sftp.filesystems.quota.counted import QuotaFilesystem
+
         return lambda: QuotaFilesystem(opened(), quota, tree, links=links)
 
     def _plain_opener(self) -> Callable[[], Filesystem]:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from nacre.errors import ConfigurationError
 from nacre.sftp.filesystems.base import WRITING, File, LayeredFilesystem, WrappedFile
 from nacre.sftp.filesystems.quota.limits import one_name
 from nacre.sftp.filesystems.quota.quota import Change, Quota, size_of
@@ -148,11 +147,8 @@ class QuotaFilesystem(LayeredFilesystem):
 
         :param tree: its directory, as it was configured.
         :param links: make hard links: who stands in front removes one of the two names at once.
-        :raises ConfigurationError: what is stored there can't be counted.
         """
         super().__init__(inner)
-        if quota.stores and inner.whole_uploads and not inner.read_only:
-            raise ConfigurationError("what is stored at a URL can't be counted for a quota")
         self._quota = quota
         self._tree = tree
         self._links = links

@@ -38,7 +38,7 @@ ASKED = RECORD.size
 
 LENGTH = RECORD.size + 1
 
-_PATIENCE = 30.0
+PATIENCE = 30.0
 """Seconds to wait for the lock: longer than a write of a disk that is busy."""
 
 _LOOKS = 50
@@ -142,18 +142,19 @@ class Ledger:
         return Usage.decode(os.pread(self._number, LENGTH, 0))
 
     @contextmanager
-    def held(self, tree: str = "") -> Iterator[Usage]:
+    def held(self, tree: str = "", patience: float = PATIENCE) -> Iterator[Usage]:
         """Hold the ledger; what is changed of the figures is written at the end, or at an error.
 
         :param tree: what is looked at or changed: the directory of a filesystem, as it was
             configured. The ledger of a user does not tell them apart.
+        :param patience: seconds to wait for others who hold it.
         :raises ToldError: others have held it for too long.
         """
-        deadline = time.monotonic() + _PATIENCE
-        if not self._alone.acquire(timeout=_PATIENCE):
-            raise self._locked()
+        deadline = time.monotonic() + patience
+        if not self._alone.acquire(timeout=patience):
+            raise self._locked(patience)
         try:
-            self._lock(deadline)
+            self._lock(deadline, patience)
             try:
                 usage = self._take(tree)
                 try:
@@ -184,13 +185,13 @@ class Ledger:
         anew if that is not known.
         """
 
-    def _locked(self) -> ToldError:
+    def _locked(self, patience: float) -> ToldError:
         return ToldError(
             errno.EAGAIN,
-            f"{self.OTHERS} files for {_PATIENCE:.0f} seconds: try again",
+            f"{self.OTHERS} files for {patience:.0f} seconds: try again",
         )
 
-    def _lock(self, deadline: float) -> None:
+    def _lock(self, deadline: float, patience: float) -> None:
         pause = _PAUSE
         while True:
             try:
@@ -198,7 +199,7 @@ class Ledger:
                 return
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise self._locked() from None
+                    raise self._locked(patience) from None
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
 from nacre.limits import KIB
-from nacre.sftp.filesystems.quota.ledger import Ledger, Usage
+from nacre.sftp.filesystems.quota.ledger import PATIENCE, Ledger, Usage
 from nacre.sftp.filesystems.quota.limits import QuotaLimits, period_start
 from nacre.sftp.protocol.extensions import FileSystemStatus
 from nacre.sftp.protocol.paths import join
@@ -97,6 +97,12 @@ class Share:
             usage.due_down, delay = _due(usage.due_down, size, self.limits.rate_down)
         return delay
 
+    def lease(self, usage: Usage, way: str, size: int) -> float:
+        """Count bytes before they are transferred; return after how many seconds they may be."""
+        delay = self.add(usage, way, size)
+        rate = self.limits.rate_up if way == "up" else self.limits.rate_down
+        return 0.0 if rate is None else max(0.0, delay - size / rate)
+
 
 Held: TypeAlias = list[tuple[Share, Usage]]
 
@@ -117,6 +123,11 @@ class Change:
         """Have the files counted before the next change."""
         for _, usage in self._held:
             usage.doubt()
+
+    @property
+    def doubts(self) -> tuple[int, ...]:
+        """How often the figures were doubted, and the files counted since: others than before."""
+        return tuple(usage.doubts for _, usage in self._held)
 
     def check(self, size: int, count: int) -> None:
         """Check that there is room for ``size`` more bytes and ``count`` more files.
@@ -195,57 +206,102 @@ class Quota:
     # --- what is stored ---
 
     @contextmanager
-    def changing(self, tree: str, *, up: int = 0) -> Iterator[Change]:
+    def changing(self, tree: str, *, up: int = 0, patience: float = PATIENCE) -> Iterator[Change]:
         """Hold the ledgers while the user's files are changed; wait afterwards, if there is a rate.
 
         Who changes files changes the figures accordingly, also if an OSError ends it.
 
         :param tree: where they are changed.
         :param up: bytes that are written.
+        :param patience: seconds to wait for a ledger that another session holds.
         :raises ToldError: no more may be written in this period, or a ledger is locked.
         """
-        delay, shares = 0.0, self._written if up else self._stored
-        while True:
-            with ExitStack() as stack:
-                held = _held(shares, tree, stack)
-                stored = [one for one in held if one[0].limits.store and one[1].counts]
-                doubted = any(usage.doubted for _, usage in stored)
-                if not doubted:
-                    for share, usage in held:
-                        share.check_transfer(usage, "up", up)
-                    for share, usage in stored:
-                        share.ledger.mark(usage)
-                    change = Change(stored)
-                    try:
-                        yield change
-                    except BaseException as error:
-                        if not isinstance(error, OSError):
-                            change.doubt()
-                        raise
-                    finally:
-                        change.settle()
-                    delay = max(share.add(usage, "up", up) for share, usage in held)
-            if not doubted:
-                break
-            self.recount()
+        with ExitStack() as stack:
+            held, stored = self._right(self._written if up else self._stored, tree, patience, stack)
+            for share, usage in held:
+                share.check_transfer(usage, "up", up)
+            for share, usage in stored:
+                share.ledger.mark(usage)
+            change = Change(stored)
+            try:
+                yield change
+            except BaseException as error:
+                if not isinstance(error, OSError):
+                    change.doubt()
+                raise
+            finally:
+                change.settle()
+            delay = max((share.add(usage, "up", up) for share, usage in held), default=0.0)
         _wait(delay)
+
+    def admit(
+        self, tree: str, size: int, count: int, *, up: int = 0, patience: float = PATIENCE
+    ) -> None:
+        """Check that there is room for what is going to be stored; nothing is held afterwards.
+
+        What is written counts as transferred, and is waited for, if there is a rate.
+
+        :param size: bytes that may be stored later; ``count`` files likewise.
+        :param up: bytes that are written.
+        :param patience: seconds to wait for a ledger that another session holds.
+        :raises ToldError: there is no room, no more may be written in this period, or a ledger is
+            locked.
+        """
+        with ExitStack() as stack:
+            shares = self._written if up else self._stored
+            held, stored = self._right(shares, tree, patience, stack)
+            for share, usage in stored:
+                share.check(usage, size, count)
+            for share, usage in held:
+                share.check_transfer(usage, "up", up)
+            delay = max((share.add(usage, "up", up) for share, usage in held), default=0.0)
+        _wait(delay)
+
+    def _right(
+        self, shares: Sequence[Share], tree: str, patience: float, stack: ExitStack
+    ) -> tuple[Held, Held]:
+        """Hold ledgers whose figures are right, which the files are counted for if need be.
+
+        :return: all of them, and those that count what is stored.
+        """
+        while True:
+            held = _held(shares, tree, stack, patience)
+            stored = [one for one in held if one[0].limits.store and one[1].counts]
+            if not any(usage.doubted for _, usage in stored):
+                return held, stored
+            stack.close()
+            self.recount()
 
     # --- transfers and rates ---
 
-    def transfer(self, way: str, size: int) -> None:
+    def transfer(self, way: str, size: int, *, patience: float = PATIENCE) -> None:
         """Count bytes that are read or written, and wait, if there is a rate.
 
         Nothing is held meanwhile, as :meth:`changing` holds the ledgers.
 
         :param way: ``up`` or ``down``.
+        :param patience: seconds to wait for a ledger that another session holds.
+        :raises ToldError: no more may be transferred in this period.
+        """
+        with ExitStack() as stack:
+            held = _held(self._ways[way], "", stack, patience)
+            for share, usage in held:
+                share.check_transfer(usage, way, size)
+            delay = max(share.add(usage, way, size) for share, usage in held)
+        _wait(delay)
+
+    def lease(self, way: str, size: int) -> float:
+        """Count bytes that are transferred later; return after how many seconds they may be.
+
+        :param way: ``up`` or ``down``, of which one is limited at least.
+        :param size: below 0, bytes that were counted and not transferred.
         :raises ToldError: no more may be transferred in this period.
         """
         with ExitStack() as stack:
             held = _held(self._ways[way], "", stack)
             for share, usage in held:
                 share.check_transfer(usage, way, size)
-            delay = max(share.add(usage, way, size) for share, usage in held)
-        _wait(delay)
+            return max(share.lease(usage, way, size) for share, usage in held)
 
     # --- counting ---
 
@@ -303,8 +359,8 @@ def _total(found: Sequence[tuple[str, Counted]]) -> Counted:
     return Counted(sum(one.bytes for _, one in found), sum(one.files for _, one in found))
 
 
-def _held(shares: Sequence[Share], tree: str, stack: ExitStack) -> Held:
-    return [(one, stack.enter_context(one.ledger.held(tree))) for one in shares]
+def _held(shares: Sequence[Share], tree: str, stack: ExitStack, patience: float = PATIENCE) -> Held:
+    return [(one, stack.enter_context(one.ledger.held(tree, patience))) for one in shares]
 
 
 def _narrowed(found: FileSystemStatus, limits: QuotaLimits, usage: Usage) -> FileSystemStatus:

@@ -16,7 +16,7 @@ import errno
 import hashlib
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -36,7 +36,8 @@ from nacre.sftp.filesystems.quota.ledger import (
     read_settled,
     this_boot,
 )
-from nacre.sftp.filesystems.quota.limits import LARGEST
+from nacre.sftp.filesystems.quota.limits import LARGEST, QuotaLimits
+from nacre.sftp.filesystems.quota.quota import Quota, Share
 
 _PLACE = struct.Struct("<16sIIqqqq")
 # key, mark, doubts, bytes, files, the bytes and the files that may be added
@@ -316,6 +317,17 @@ def open_shared(directory: Path, group: str, trees: Iterable[str]) -> FileIO:
     return file
 
 
+def quota_of(limits: Sequence[QuotaLimits], ledgers: Sequence[FileIO]) -> Quota:
+    """Return what holds one session to limits of a user and of groups.
+
+    :param ledgers: those of the limits, in their order.
+    """
+    pairs = zip(limits, ledgers, strict=True)
+    return Quota(
+        *(Share(one, (SharedLedger if one.group else Ledger)(file)) for one, file in pairs)
+    )
+
+
 def read_shared(directory: Path, group: str, trees: Iterable[str]) -> tuple[Usage, bool] | None:
     """Return a group's figures, and whether they are those of these directories.
 
@@ -347,13 +359,17 @@ def count_shared(directory: Path, group: str, trees: Iterable[str] | None) -> No
     _ask(directory / group, _COUNT, lambda key: keys is None or key in keys)
 
 
-def keep_shared(directory: Path, group: str, trees: Iterable[str]) -> None:
+def keep_shared(
+    directory: Path, group: str, trees: Iterable[str], gone: Iterable[str] | None = None
+) -> None:
     """Count no other directories than these for a group any more.
 
+    :param gone: of the others these alone; None for all.
     :raises OSError: the ledger can't be written.
     """
     keys = set(map(_key, trees))
-    _ask(directory / group, _LEFT, lambda key: key not in keys)
+    left = None if gone is None else set(map(_key, gone))
+    _ask(directory / group, _LEFT, lambda key: key not in keys and (left is None or key in left))
 
 
 def _ask(path: Path, where: int, chosen: Callable[[bytes], bool]) -> None:
