@@ -185,11 +185,12 @@ def test_objects_are_counted(
         assert counted(state, "--recount") == objects_stored(objects) == (600 * KIB + 5, 3)
 
 
+@pytest.mark.parametrize("count", [1, pytest.param(5, marks=pytest.mark.long)])
 async def test_a_server_that_is_killed_while_objects_are_stored(
-    state: State, objects: Store, keys: dict[str, Path], tmp_path: Path
+    state: State, objects: Store, keys: dict[str, Path], tmp_path: Path, count: int
 ) -> None:
     state.set_user("alice", "--quota-bytes", "3M")
-    for _ in range(5 if "NACRE_LONG" in os.environ else 1):
+    for _ in range(count):
         server = start_nacre(state, *UNHURRIED)
         enough = asyncio.Event()
 
