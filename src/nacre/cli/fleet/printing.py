@@ -23,7 +23,7 @@ def each_lines(verdict: FleetVerdict) -> Iterator[str]:
     name = safe(verdict.host)
     for output in (verdict.stdout, verdict.stderr):
         yield from (f"{name}: {line}" for line in lines(output))
-    if not verdict.ok:
+    if not verdict.ok or verdict.reason:
         yield f"{name}: {verdict.summary}" + (f": {safe(verdict.reason)}" if verdict.reason else "")
 
 
