@@ -18,7 +18,7 @@ from nacre.fleet.plan import FleetPlan
 from nacre.fleet.schedule import FleetSchedule, FleetWatcher
 from nacre.fleet.tasks import FleetTask, RunCommand
 from nacre.fleet.verdicts import FleetReport
-from nacre.fleet.workers import FleetWorkers
+from nacre.fleet.workers.local import FleetWorkers
 
 Path_ = str | os.PathLike[str]
 

@@ -24,7 +24,7 @@ from nacre.limits import KIB
 LARGEST = 128 * 1024 * KIB
 """Bytes of a message between a worker and the run: a line of JSON."""
 
-_MODULE = "nacre.fleet.worker_process"
+_MODULE = "nacre.fleet.workers.local_process"
 
 _GOODBYE = 5.0
 """Seconds that a worker has to end."""

@@ -1,4 +1,4 @@
-"""The program of a worker, which :class:`~nacre.fleet.workers.FleetWorker` starts.
+"""The program of a worker, which :class:`~nacre.fleet.workers.local.FleetWorker` starts.
 
 It reads lines of JSON from a socket: first what to do, then hosts. It ends when the socket does.
 """
@@ -17,7 +17,7 @@ from nacre.fleet.attempts import Attempts
 from nacre.fleet.hosts import FleetHost
 from nacre.fleet.tasks import of_task_object
 from nacre.fleet.verdicts import as_object
-from nacre.fleet.workers import LARGEST
+from nacre.fleet.workers.local import LARGEST
 
 
 class WorkerProcess:

@@ -15,7 +15,7 @@ from fleet.endpoints import at, free_port
 from nacre.errors import ConfigurationError
 from nacre.fleet.tasks import RunCommand
 from nacre.fleet.verdicts import FleetVerdict
-from nacre.fleet.workers import FleetWorkers
+from nacre.fleet.workers.local import FleetWorkers
 from nacre.keys import dump_private
 from parties import handle, until
 
