@@ -20,7 +20,7 @@ from nacre.errors import NacreError
 from nacre.fleet.hosts import FleetHost
 from nacre.fleet.journal import FleetFile, KeptRun, default_path
 from nacre.fleet.plan import FleetPlan
-from nacre.fleet.running import check, work
+from nacre.fleet.running import check, work, workers_of
 from nacre.fleet.tasks import FleetTask
 from nacre.fleet.verdicts import FleetVerdict
 
@@ -58,7 +58,7 @@ def begin(task: FleetTask, options: Options) -> int:
     check(plan, task, hosts)
     given = {
         **login_of(options),
-        "workers": options["workers"],
+        "workers": workers_of(options["workers"], options["engine"]),
         "plan": plan.figures(),
     }
     if options["no_state"]:
