@@ -10,7 +10,7 @@ import pytest
 
 from nacre.compat.ansible import asking
 from nacre.compat.ansible.asking import BrokerError, ask, deadline, left
-from nacre.compat.ansible.frames import Kind, frame
+from nacre.compat.ansible.frames import BrokerFrame, frame
 
 NOWHERE = {"host": "127.0.0.1", "port": 1, "keywords": [], "config": "none"}
 
@@ -58,7 +58,7 @@ def test_a_path_that_is_too_long_is_refused(tmp_path: Path) -> None:
 
 def test_what_comes_too_late_is_told() -> None:
     ours, theirs = socket.socketpair()
-    with theirs, asking.Asked(ours) as asked:
+    with theirs, asking.BrokerRequest(ours) as asked:
         with pytest.raises(TimeoutError):
             asked.read(0.01)
         theirs.close()
@@ -69,8 +69,8 @@ def test_what_comes_too_late_is_told() -> None:
 def test_the_last_frame_counts_even_if_the_broker_reads_no_more() -> None:
     for data in (b"", bytes(3 << 20)):
         ours, theirs = socket.socketpair()
-        with asking.Asked(ours) as asked:
-            theirs.sendall(frame(Kind.DONE, b'{"kind": "login", "error": "no"}'))
+        with asking.BrokerRequest(ours) as asked:
+            theirs.sendall(frame(BrokerFrame.DONE, b'{"kind": "login", "error": "no"}'))
             theirs.close()
             asked.write(b"password")
             with pytest.raises(BrokerError, match="no"):

@@ -12,9 +12,9 @@ import pytest
 
 import nacre
 from nacre._version import __version__
-from nacre.compat.ansible.asking import CONNECTION, FILE, LOGIN, Asked, BrokerError, ask
+from nacre.compat.ansible.asking import CONNECTION, FILE, LOGIN, BrokerError, BrokerRequest, ask
 from nacre.compat.ansible.broker import Broker
-from nacre.compat.ansible.frames import Kind
+from nacre.compat.ansible.frames import BrokerFrame
 from nacre.keys import dump_private
 from parties import PASSWORD, handle, until
 
@@ -73,10 +73,10 @@ def run(
     directory: Path, login: dict[str, Any], data: bytes = b"", **request: Any
 ) -> tuple[int | None, bytes, bytes]:
     """Ask for something; return the exit status and the outputs."""
-    outputs = {Kind.OUTPUT: bytearray(), Kind.ERRORS: bytearray()}
+    outputs = {BrokerFrame.OUTPUT: bytearray(), BrokerFrame.ERRORS: bytearray()}
     with ask(str(directory), 60, {"login": login, **request}) as asked:
         status = asked.pass_input(data, outputs)
-    return status, bytes(outputs[Kind.OUTPUT]), bytes(outputs[Kind.ERRORS])
+    return status, bytes(outputs[BrokerFrame.OUTPUT]), bytes(outputs[BrokerFrame.ERRORS])
 
 
 async def test_commands_share_a_connection(
@@ -174,7 +174,7 @@ async def test_a_command_ends_with_its_task(make_server: Any, directory: Path) -
 
     server = await make_server(handler=hang)
 
-    def start() -> Asked:
+    def start() -> BrokerRequest:
         asked = ask(str(directory), 60, {"login": login(server), "command": "x"})
         asked.read(30)
         return asked

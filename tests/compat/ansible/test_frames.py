@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from nacre.compat.ansible.frames import HEAD, LARGEST, Kind, frame, head
+from nacre.compat.ansible.frames import HEAD, LARGEST, BrokerFrame, frame, head
 
 
 def test_a_frame_begins_with_its_kind_and_length() -> None:
-    data = frame(Kind.OUTPUT, b"text")
-    assert head(data[: HEAD.size]) == (Kind.OUTPUT, 4)
+    data = frame(BrokerFrame.OUTPUT, b"text")
+    assert head(data[: HEAD.size]) == (BrokerFrame.OUTPUT, 4)
     assert data[HEAD.size :] == b"text"
 
 
 @pytest.mark.parametrize("data", [HEAD.pack(5, LARGEST + 1), HEAD.pack(99, 1)])
 def test_what_is_no_frame_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match=r"bytes|Kind"):
+    with pytest.raises(ValueError, match=r"bytes|BrokerFrame"):
         head(data)

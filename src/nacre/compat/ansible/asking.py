@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nacre._version import __version__
-from nacre.compat.ansible.frames import HEAD, LARGEST, Kind, frame, head
+from nacre.compat.ansible.frames import HEAD, LARGEST, BrokerFrame, frame, head
 from nacre.isolated import isolated, with_modules
 
 LOGIN, CONNECTION, FILE = "login", "connection", "file"
@@ -36,7 +36,7 @@ class BrokerError(Exception):
         self.kind = kind
 
 
-class Asked:
+class BrokerRequest:
     """A request that the broker has taken. ``with`` ends it.
 
     :param sock: the connection to the broker.
@@ -45,7 +45,7 @@ class Asked:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
 
-    def __enter__(self) -> Asked:
+    def __enter__(self) -> BrokerRequest:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -54,9 +54,9 @@ class Asked:
     def write(self, data: bytes) -> None:
         """Send a few bytes for the standard input."""
         with contextlib.suppress(OSError):  # the request has ended, and its last frame says how
-            self._sock.sendall(frame(Kind.INPUT, data))
+            self._sock.sendall(frame(BrokerFrame.INPUT, data))
 
-    def read(self, seconds: float | None = None) -> tuple[Kind, bytes]:
+    def read(self, seconds: float | None = None) -> tuple[BrokerFrame, bytes]:
         """Return the next frame.
 
         :param seconds: how long to wait for it.
@@ -69,11 +69,11 @@ class Asked:
             kind, data = _frame(self._sock)
         except OSError as error:
             raise BrokerError(CONNECTION, f"the broker of nacre has ended: {error}") from error
-        if kind is Kind.DONE and "error" in (found := json.loads(data)):
+        if kind is BrokerFrame.DONE and "error" in (found := json.loads(data)):
             raise BrokerError(found["kind"], found["error"])
         return kind, data
 
-    def pass_input(self, data: bytes, outputs: Mapping[Kind, bytearray]) -> int | None:
+    def pass_input(self, data: bytes, outputs: Mapping[BrokerFrame, bytearray]) -> int | None:
         """Send the standard input and take the outputs, to the end; return the exit status.
 
         Both at the same time: a command may print more than fits before it has read all.
@@ -87,7 +87,7 @@ class Asked:
                 sending = self._sent(sending) or next(pieces, memoryview(b""))
             if readable:
                 kind, found = self.read()
-                if kind is Kind.DONE:
+                if kind is BrokerFrame.DONE:
                     status: int | None = json.loads(found)["exit_status"]
                     return status
                 outputs[kind].extend(found)
@@ -105,11 +105,11 @@ class Asked:
 def _pieces(data: bytes) -> Iterator[memoryview]:
     """Return the frames for a standard input, up to its end."""
     for first in range(0, len(data), LARGEST):
-        yield memoryview(frame(Kind.INPUT, data[first : first + LARGEST]))
-    yield memoryview(frame(Kind.END))
+        yield memoryview(frame(BrokerFrame.INPUT, data[first : first + LARGEST]))
+    yield memoryview(frame(BrokerFrame.END))
 
 
-def ask(directory: str, unused: float, request: Mapping[str, Any]) -> Asked:
+def ask(directory: str, unused: float, request: Mapping[str, Any]) -> BrokerRequest:
     """Ask the broker, which is started if there is none.
 
     :param directory: where its socket is; it is made for this account alone.
@@ -117,14 +117,14 @@ def ask(directory: str, unused: float, request: Mapping[str, Any]) -> Asked:
     :param request: ``login``, and what to do: ``command``, ``put``, ``get`` or ``reset``.
     :raises BrokerError: there is no broker, and none can be started.
     """
-    data = frame(Kind.REQUEST, json.dumps(request).encode())
+    data = frame(BrokerFrame.REQUEST, json.dumps(request).encode())
     for _ in range(_TRIES):
         sock = _reached(directory, unused)
         try:
             sock.sendall(data)
             kind, _ = _frame(sock)
-            if kind is Kind.TAKEN:
-                return Asked(sock)
+            if kind is BrokerFrame.TAKEN:
+                return BrokerRequest(sock)
         except OSError:
             pass  # it was ending, and has done nothing
         except BaseException:
@@ -134,7 +134,7 @@ def ask(directory: str, unused: float, request: Mapping[str, Any]) -> Asked:
     raise BrokerError(CONNECTION, "the broker of nacre ends at once")
 
 
-def _frame(sock: socket.socket) -> tuple[Kind, bytes]:
+def _frame(sock: socket.socket) -> tuple[BrokerFrame, bytes]:
     kind, size = head(_exactly(sock, HEAD.size))
     return kind, _exactly(sock, size)
 

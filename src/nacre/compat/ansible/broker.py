@@ -19,7 +19,7 @@ from nacre.client.connect import connect
 from nacre.client.connection import Connection
 from nacre.client.process import Process
 from nacre.compat.ansible.asking import CONNECTION, FILE, LOGIN
-from nacre.compat.ansible.frames import HEAD, Kind, frame, head
+from nacre.compat.ansible.frames import HEAD, BrokerFrame, frame, head
 from nacre.config.client.files import Config
 from nacre.errors import (
     AuthenticationFailed,
@@ -33,7 +33,7 @@ _CHUNK = 256 << 10
 _GOODBYE = 2.0
 
 
-class _Kept:
+class _KeptConnection:
     """A connection that is kept, or is being made."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Broker:
 
     def __init__(self, unused: float) -> None:
         self._unused = unused
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[str, _KeptConnection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -93,16 +93,16 @@ class Broker:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             kind, data = await _read(reader)
-            if kind is not Kind.REQUEST:
+            if kind is not BrokerFrame.REQUEST:
                 return
-            writer.write(frame(Kind.TAKEN))
+            writer.write(frame(BrokerFrame.TAKEN))
             try:
                 found = await self._answer(json.loads(data), reader, writer)
             except NacreError as error:
                 found = {"kind": _kind(error), "error": str(error)}
             except OSError as error:
                 found = {"kind": FILE, "error": str(error)}
-            writer.write(frame(Kind.DONE, json.dumps(found).encode()))
+            writer.write(frame(BrokerFrame.DONE, json.dumps(found).encode()))
             await writer.drain()
         except (OSError, asyncio.IncompleteReadError, ValueError):
             pass  # the task has gone
@@ -117,7 +117,7 @@ class Broker:
     ) -> dict[str, Any]:
         login = request["login"]
         if request.get("reset"):
-            await self._leave(self._kept.pop(_name(login), _Kept()))
+            await self._leave(self._kept.pop(_name(login), _KeptConnection()))
             return {"exit_status": 0}
         if "command" in request:
             command, term = request["command"], request.get("term")
@@ -137,14 +137,14 @@ class Broker:
 
     async def _with(self, login: Mapping[str, Any], begin: Callable[[Connection], Any]) -> Any:
         """Begin something on the connection of a login, on a new one if it has ended."""
-        kept = self._kept.setdefault(_name(login), _Kept())
+        kept = self._kept.setdefault(_name(login), _KeptConnection())
         async with kept.turn:
             if kept.connection is None or kept.connection.closed:
                 kept.connection = await _connect(login)
         # What fails from here on may have begun, so it is not tried again.
         return await begin(kept.connection)
 
-    async def _leave(self, kept: _Kept) -> None:
+    async def _leave(self, kept: _KeptConnection) -> None:
         if kept.connection is not None:
             with contextlib.suppress(TimeoutError, NacreError):
                 async with asyncio.timeout(_GOODBYE):
@@ -186,15 +186,15 @@ async def _run(
 ) -> int | None:
     """Join a process to a task; return its exit status."""
 
-    async def show(kind: Kind, read: Callable[[int], Awaitable[bytes]]) -> None:
+    async def show(kind: BrokerFrame, read: Callable[[int], Awaitable[bytes]]) -> None:
         while data := await read(_CHUNK):
             writer.write(frame(kind, data))
             await writer.drain()
 
     async def show_both() -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(show(Kind.OUTPUT, process.stdout.read))
-            group.create_task(show(Kind.ERRORS, process.stderr.read))
+            group.create_task(show(BrokerFrame.OUTPUT, process.stdout.read))
+            group.create_task(show(BrokerFrame.ERRORS, process.stderr.read))
 
     feeding = asyncio.create_task(_feed(process, reader))
     showing = asyncio.create_task(show_both())
@@ -219,13 +219,13 @@ async def _feed(process: Process, reader: asyncio.StreamReader) -> None:
     while True:
         kind, data = await _read(reader)
         with contextlib.suppress(StreamClosed):
-            if kind is Kind.INPUT:
+            if kind is BrokerFrame.INPUT:
                 await process.stdin.write(data)
             else:
                 process.stdin.write_eof()
 
 
-async def _read(reader: asyncio.StreamReader) -> tuple[Kind, bytes]:
+async def _read(reader: asyncio.StreamReader) -> tuple[BrokerFrame, bytes]:
     kind, size = head(await reader.readexactly(HEAD.size))
     return kind, await reader.readexactly(size)
 

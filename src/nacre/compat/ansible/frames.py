@@ -10,7 +10,7 @@ LARGEST = 1 << 20
 """Bytes in a frame."""
 
 
-class Kind(IntEnum):
+class BrokerFrame(IntEnum):
     """The kinds of frames. JSON is an object."""
 
     REQUEST = 1  # to the broker, first: what to do, in JSON
@@ -22,12 +22,12 @@ class Kind(IntEnum):
     DONE = 7  # from the broker, last: the exit status, or an error, in JSON
 
 
-def frame(kind: Kind, data: bytes = b"") -> bytes:
+def frame(kind: BrokerFrame, data: bytes = b"") -> bytes:
     """Return a frame."""
     return HEAD.pack(kind, len(data)) + data
 
 
-def head(data: bytes) -> tuple[Kind, int]:
+def head(data: bytes) -> tuple[BrokerFrame, int]:
     """Return the kind and the length that a frame begins with.
 
     :raises ValueError: there is no such frame.
@@ -35,4 +35,4 @@ def head(data: bytes) -> tuple[Kind, int]:
     kind, size = HEAD.unpack(data)
     if size > LARGEST:
         raise ValueError(f"a frame of {size} bytes")
-    return Kind(kind), size
+    return BrokerFrame(kind), size

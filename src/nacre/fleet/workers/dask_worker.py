@@ -20,10 +20,10 @@ WAIT = 5.0
 FORGOTTEN = 60.0
 """Seconds without a call after which the run is taken for dead."""
 
-_RUNS: dict[str, _Part] = {}
+_RUNS: dict[str, _RunPart] = {}
 
 
-class _Part:
+class _RunPart:
     """The part of a run that this worker has."""
 
     def __init__(self, run: str, what: Mapping[str, Any]) -> None:
@@ -73,7 +73,7 @@ async def begin(run: str, what: Mapping[str, Any]) -> None:
         raise ConfigurationError(
             f"a worker has nacre {__version__}, and the run {what['version']}: give all one version"
         )
-    _RUNS[run] = _Part(run, what)
+    _RUNS[run] = _RunPart(run, what)
 
 
 async def bring(run: str, messages: Sequence[Mapping[str, Any]]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nacre.compat.ansible import PLUGINS
-from nacre.compat.ansible.frames import Kind
+from nacre.compat.ansible.frames import BrokerFrame
 
 
 class Failure(Exception):
@@ -34,7 +34,7 @@ class Base:
 class Asked:
     """A request with answers that are known before."""
 
-    def __init__(self, *answers: tuple[Kind, bytes]) -> None:
+    def __init__(self, *answers: tuple[BrokerFrame, bytes]) -> None:
         self.answers = list(answers)
         self.written: list[bytes] = []
 
@@ -47,12 +47,12 @@ class Asked:
     def write(self, data: bytes) -> None:
         self.written.append(data)
 
-    def read(self, seconds: float | None = None) -> tuple[Kind, bytes]:
+    def read(self, seconds: float | None = None) -> tuple[BrokerFrame, bytes]:
         if not self.answers:
             raise TimeoutError
         return self.answers.pop(0)
 
-    def pass_input(self, data: bytes, outputs: dict[Kind, bytearray]) -> int | None:
+    def pass_input(self, data: bytes, outputs: dict[BrokerFrame, bytearray]) -> int | None:
         self.written.append(data)
         for kind, text in self.answers:
             outputs[kind].extend(text)
@@ -104,11 +104,11 @@ def run(plugin: Any, asked: Asked, data: bytes | None = None) -> Any:
 def test_the_password_is_sent_at_the_prompt_and_the_input_after_it(plugin: Any) -> None:
     plugin.become = become()
     asked = Asked(
-        (Kind.ERRORS, b"pass"),
-        (Kind.ERRORS, b"word:"),
-        (Kind.OUTPUT, b"noise\r\nSUCCESS-1\r\nfirst "),
-        (Kind.OUTPUT, b"second"),
-        (Kind.ERRORS, b"note"),
+        (BrokerFrame.ERRORS, b"pass"),
+        (BrokerFrame.ERRORS, b"word:"),
+        (BrokerFrame.OUTPUT, b"noise\r\nSUCCESS-1\r\nfirst "),
+        (BrokerFrame.OUTPUT, b"second"),
+        (BrokerFrame.ERRORS, b"note"),
     )
     assert run(plugin, asked, b"module") == (0, b"first second", b"note", None)
     assert asked.written == [b"secret\n", b"module"]
@@ -116,7 +116,7 @@ def test_the_password_is_sent_at_the_prompt_and_the_input_after_it(plugin: Any) 
 
 def test_without_a_password_nothing_is_sent(plugin: Any) -> None:
     plugin.become = become(prompts=False, tty=True)
-    asked = Asked((Kind.OUTPUT, b"SUCCESS-1\nout"))
+    asked = Asked((BrokerFrame.OUTPUT, b"SUCCESS-1\nout"))
     assert run(plugin, asked) == (0, b"out", b"", "dumb")
     assert asked.written == [b""]
 
@@ -124,17 +124,19 @@ def test_without_a_password_nothing_is_sent(plugin: Any) -> None:
 @pytest.mark.parametrize(
     ("answers", "why"),
     [
-        ([(Kind.ERRORS, b"Sorry")], "Incorrect sudo password"),
-        ([(Kind.ERRORS, b"a password is required")], "Missing sudo password"),
-        ([(Kind.ERRORS, b"password:"), (Kind.DONE, b"{}")], "sudo failed"),
-        ([(Kind.OUTPUT, b"Who are you?")], "did not begin within 5 seconds: Who are you?"),
+        ([(BrokerFrame.ERRORS, b"Sorry")], "Incorrect sudo password"),
+        ([(BrokerFrame.ERRORS, b"a password is required")], "Missing sudo password"),
+        ([(BrokerFrame.ERRORS, b"password:"), (BrokerFrame.DONE, b"{}")], "sudo failed"),
+        ([(BrokerFrame.OUTPUT, b"Who are you?")], "did not begin within 5 seconds: Who are you?"),
     ],
 )
-def test_what_fails_is_told(plugin: Any, answers: list[tuple[Kind, bytes]], why: str) -> None:
+def test_what_fails_is_told(
+    plugin: Any, answers: list[tuple[BrokerFrame, bytes]], why: str
+) -> None:
     plugin.become = become()
     with pytest.raises(Failure, match=why.replace("?", r"\?")):
         run(plugin, Asked(*answers))
 
 
 def test_a_command_that_needs_no_rights_has_its_output_as_it_is(plugin: Any) -> None:
-    assert run(plugin, Asked((Kind.OUTPUT, b"out"))) == (0, b"out", b"", None)
+    assert run(plugin, Asked((BrokerFrame.OUTPUT, b"out"))) == (0, b"out", b"", None)

@@ -21,13 +21,13 @@ from nacre.compat.ansible.asking import (
     CONNECTION,
     FILE,
     LOGIN,
-    Asked,
     BrokerError,
+    BrokerRequest,
     ask,
     deadline,
     left,
 )
-from nacre.compat.ansible.frames import Kind
+from nacre.compat.ansible.frames import BrokerFrame
 
 DOCUMENTATION = """
 name: nacre
@@ -126,13 +126,15 @@ options:
 _TERM = "dumb"
 
 
-class Connection(ConnectionBase):  # type: ignore[misc]
+class BrokeredConnection(ConnectionBase):  # type: ignore[misc]
     """A task's way to its host, by the broker."""
 
+    # Ansible takes it from the name of the class otherwise.
+    plugin_type = "connection"
     transport = "nacre"
     has_pipelining = True
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> BrokeredConnection:
         self._connected = True  # the broker logs in with the first request
         return self
 
@@ -153,7 +155,7 @@ class Connection(ConnectionBase):  # type: ignore[misc]
             "keywords": keywords,
         }
 
-    def _ask(self, **request: Any) -> Asked:
+    def _ask(self, **request: Any) -> BrokerRequest:
         directory = os.path.expanduser(self.get_option("directory"))
         request["login"] = self._login()
         try:
@@ -171,7 +173,7 @@ class Connection(ConnectionBase):  # type: ignore[misc]
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
         become = self.become if sudoable and self.become and self.become.success else None
         term = _TERM if become is not None and become.require_tty else None
-        outputs = {Kind.OUTPUT: bytearray(), Kind.ERRORS: bytearray()}
+        outputs = {BrokerFrame.OUTPUT: bytearray(), BrokerFrame.ERRORS: bytearray()}
         try:
             with self._ask(command=cmd, term=term) as asked:
                 if become is not None:
@@ -181,14 +183,16 @@ class Connection(ConnectionBase):  # type: ignore[misc]
             raise self._failure(error) from error
         # As with ssh: a command that a signal has ended has 255.
         code = 255 if status is None else status
-        return code, bytes(outputs[Kind.OUTPUT]), bytes(outputs[Kind.ERRORS])
+        return code, bytes(outputs[BrokerFrame.OUTPUT]), bytes(outputs[BrokerFrame.ERRORS])
 
-    def _gain_rights(self, become: Any, asked: Asked, outputs: dict[Kind, bytearray]) -> None:
+    def _gain_rights(
+        self, become: Any, asked: BrokerRequest, outputs: dict[BrokerFrame, bytearray]
+    ) -> None:
         """Answer the prompt for the password, wait for the command, and drop both from outputs."""
         until = deadline(self.get_option("timeout"))
         prompts = become.expect_prompt()
         while True:
-            both = bytes(outputs[Kind.OUTPUT] + b"\n" + outputs[Kind.ERRORS])
+            both = bytes(outputs[BrokerFrame.OUTPUT] + b"\n" + outputs[BrokerFrame.ERRORS])
             if become.check_success(both):
                 break
             if become.check_incorrect_password(both):
@@ -208,7 +212,7 @@ class Connection(ConnectionBase):  # type: ignore[misc]
                     f"{become.name} did not begin within {self.get_option('timeout')} seconds: "
                     f"{both.decode('utf-8', 'replace').strip()}"
                 ) from None
-            if kind is Kind.DONE:
+            if kind is BrokerFrame.DONE:
                 raise AnsibleError(
                     f"{become.name} failed: {both.decode('utf-8', 'replace').strip()}"
                 )
@@ -247,6 +251,9 @@ class Connection(ConnectionBase):  # type: ignore[misc]
         """Leave the connection to the tasks that follow."""
         self._connected = False
 
+
+Connection = BrokeredConnection
+"""The name that Ansible looks for."""
 
 _FAILURES: dict[str, type[AnsibleError]] = {
     LOGIN: AnsibleAuthenticationFailure,
