@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import nacre
 from fleet.endpoints import LOGIN, at
 from nacre.fleet import CopyFiles, FleetHost, FleetPlan, FleetReport, fanout
 from nacre.fleet.fanout import MOST_FAILED, CopyTree, Holder
+from nacre.sftp.client.places import RemotePlace
 from parties import until
 
 KEY = nacre.generate("ssh-ed25519")
@@ -176,3 +178,31 @@ async def test_hosts_are_asked_until_some_have_failed(start: Any, tmp_path: Path
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize("seen", [True, False])
+async def test_hashes_are_those_of_the_host_if_its_shell_sees_the_files(
+    start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: bool
+) -> None:
+    monkeypatch.setattr("nacre.sftp.client.places.RemotePlace.hashes_itself", lambda place: False)
+    read: list[str] = []
+
+    async def shell(session: nacre.Session) -> int | None:
+        command = (session.command or b"").decode()
+        if seen:
+            command = command.replace(" /", f" {tmp_path}/there/")
+        process = await asyncio.create_subprocess_shell(command, stdout=subprocess.PIPE)
+        printed, _ = await process.communicate()
+        await session.stdout.write(printed)
+        return process.returncode
+
+    digest = RemotePlace._read_and_hash
+
+    async def note(place: RemotePlace, handle: bytes, size: int) -> bytes:
+        read.append("")
+        return await digest(place, handle, size)
+
+    monkeypatch.setattr(RemotePlace, "_read_and_hash", note)
+    report = await copy(await start(shell), tmp_path / "file", count=1)
+    assert report.ok, report.verdicts
+    assert bool(read) != seen

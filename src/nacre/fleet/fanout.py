@@ -235,7 +235,8 @@ class _HashingPlace(RemotePlace):
         if not size or self.hashes_itself():
             return await super().digest(path, size)
         name = shlex.quote(path if path.startswith("/") else f"./{path}")
-        line = f"head -c {size} {name} | sha256sum"
+        # A shell may see other files than SFTP does; then the temporary name is not there.
+        line = f"[ -r {name} ] && head -c {size} {name} | sha256sum"
         try:
             async with self._turn:
                 done = await self._connection.run(f"exec sh -c {shlex.quote(line)}", max_output=512)
