@@ -1,11 +1,12 @@
 """nacre's fleet and its plugin for Ansible beside others: python -m bench.fleet_peers
 
 Two pieces of work, each done by all in turn, several times: a command at each of many endpoints
-(bench.fleet serves them), by `nacre fleet run`, parallel-ssh, and Ansible's ``ssh`` connection;
-and a playbook at ten sshds, by Ansible's ``ssh`` with ControlPersist and by the
-connection plugin. A row has the median time, and the processor time of the program and of the
-programs that it waits for, which tells more on a machine that does other work too. A run that
-does not do all of its work is an error. It needs .venv-bench (make bench).
+(bench.fleet serves them), by ``nacre fleet run``, parallel-ssh, and Ansible's ``ssh`` connection;
+and a playbook at some sshds, by Ansible's ``ssh`` with ControlPersist and by the connection plugin.
+A row has the median time, and the processor time of the program and of the programs that it waits
+for (of the playbook also that of the hosts, but not that of the processes which keep connections),
+which tells more on a machine that does other work too. A run that does not do all of its work is an
+error. It needs .venv-bench (make bench).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import compileall
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -50,7 +52,7 @@ class Cost:
     """What a run has cost.
 
     :ivar seconds: from its start to its end.
-    :ivar cpu: seconds of the processor, of all programs that have ended by then.
+    :ivar cpu: seconds of the processor, of programs that have ended by then.
     """
 
     seconds: float
@@ -149,61 +151,84 @@ def playbook(directory: Path, key: Path, count: int, times: int) -> None:
     sudo.write_text(SUDO)
     sudo.chmod(0o755)
     source.write_text("{{ inventory_hostname }}\n" * 500)
-    sftp = f"Subsystem sftp {require('/usr/lib/openssh/sftp-server')}"
     host_key = directory / "host_key"
     check([require("ssh-keygen"), "-q", "-N", "", "-t", "ed25519", "-f", host_key])
-    with ExitStack() as stack:
-        hosts = {}
-        for number in range(count):
-            daemon = start_sshd(directory, [host_key], Path(f"{key}.pub"), sftp)
-            hosts[f"host{number}"] = {"ansible_host": "127.0.0.1", "ansible_port": daemon.port}
-            stack.enter_context(daemon)
-        said = {
-            "ansible_ssh_private_key_file": str(key),
-            "ansible_python_interpreter": sys.executable,
-            "ansible_remote_tmp": str(directory / "remote"),
-            "ansible_become_exe": str(sudo),
-            "ansible_nacre_options": ["UserKnownHostsFile=/dev/null"],
-            "source": str(source),
-            "there": str(directory / "there"),
-        }
-        inventory = directory / "inventory.json"
-        inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": said}}))
-        play = directory / "play.json"
-        play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": _TASKS}]))
-        command = [PEERS_PYTHON.with_name("ansible-playbook"), "-f", "10", "-i", inventory, play]
-        settings = {
-            "ANSIBLE_BECOME_ALLOW_SAME_USER": "True",
-            "ANSIBLE_CONNECTION_PLUGINS": PLUGINS,
-            "ANSIBLE_HOST_KEY_CHECKING": "False",
-            "ANSIBLE_NACRE_DIRECTORY": str(directory / "broker"),
-            "ANSIBLE_NACRE_PERSIST": "5",
-            "ANSIBLE_SSH_COMMON_ARGS": "-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(directory / "cp"),
-            "HOME": str(directory),
-            "LC_ALL": "C.UTF-8",
-            "PYTHONPATH": str(Path(PLUGINS).parents[3]),
-        }
+    said = {
+        "ansible_host": "127.0.0.1",
+        "ansible_ssh_private_key_file": str(key),
+        "ansible_python_interpreter": sys.executable,
+        "ansible_remote_tmp": str(directory / "remote"),
+        "ansible_become_exe": str(sudo),
+        "ansible_nacre_options": ["UserKnownHostsFile=/dev/null"],
+        "source": str(source),
+        "there": str(directory / "there"),
+    }
+    inventory, play = directory / "inventory.json", directory / "play.json"
+    play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": _TASKS}]))
+    command = [PEERS_PYTHON.with_name("ansible-playbook"), "-f", "10", "-i", inventory, play]
+    settings = {
+        "ANSIBLE_BECOME_ALLOW_SAME_USER": "True",
+        "ANSIBLE_CONNECTION_PLUGINS": PLUGINS,
+        "ANSIBLE_HOST_KEY_CHECKING": "False",
+        "ANSIBLE_NACRE_DIRECTORY": str(directory / "broker"),
+        "ANSIBLE_NACRE_PERSIST": "5",
+        "ANSIBLE_SSH_COMMON_ARGS": "-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(directory / "cp"),
+        "HOME": str(directory),
+        "LC_ALL": "C.UTF-8",
+        "PYTHONPATH": str(Path(PLUGINS).parents[3]),
+    }
 
-        def right(text: str) -> bool:
-            return text.count("failed=0") == count and "unreachable=1" not in text
+    def right(text: str) -> bool:
+        return text.count("failed=0") == count and "unreachable=1" not in text
 
-        def run(connection: str, pipelining: bool) -> Callable[[], Cost]:
-            more = [*command, "-c", connection]
-            given = {**settings, "ANSIBLE_PIPELINING": str(pipelining)}
-            return lambda: cost_of(more, right, **given)
+    def run(connection: str, *, pipelining: bool) -> Cost:
+        before = _children()
+        with ExitStack() as stack:
+            hosts = {}
+            for number in range(count):
+                daemon = start_sshd(directory, [host_key], Path(f"{key}.pub"), _SFTP)
+                hosts[f"host{number}"] = {"ansible_port": daemon.port}
+                stack.enter_context(daemon)
+            inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": said}}))
+            more = {**settings, "ANSIBLE_PIPELINING": str(pipelining)}
+            cost = cost_of([*command, "-c", connection], right, **more)
+            _end_connections(directory)
+        return Cost(cost.seconds, _children() - before)
 
-        print(f"\nA playbook of {len(_TASKS)} tasks at {count} hosts:")
-        rows(
-            {
-                "connection: nacre": run("nacre", pipelining=False),  # that is for ssh alone
-                "ssh with ControlPersist": run("ssh", pipelining=False),
-                "ssh with ControlPersist, pipelining": run("ssh", pipelining=True),
-            },
-            times,
-            "task",
-            len(_TASKS) * count,
-        )
+    print(
+        f"\nA playbook of {len(_TASKS)} tasks at {count} hosts; the processor time is theirs too:"
+    )
+    rows(
+        {
+            # What Ansible says of pipelining by default is for ssh alone.
+            "connection: nacre": lambda: run("nacre", pipelining=False),
+            "ssh with ControlPersist": lambda: run("ssh", pipelining=False),
+            "ssh with ControlPersist, pipelining": lambda: run("ssh", pipelining=True),
+        },
+        times,
+        "task",
+        len(_TASKS) * count,
+    )
+
+
+_SFTP = "Subsystem sftp /usr/lib/openssh/sftp-server"
+
+
+def _children() -> float:
+    """Return the processor time of programs that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _end_connections(directory: Path) -> None:
+    """End the connections that are kept, so that the servers' processes end and are counted."""
+    for path in (directory / "cp").glob("*"):
+        asked = [require("ssh"), "-o", f"ControlPath={path}", "-O", "exit", "host"]
+        subprocess.run(asked, check=False, capture_output=True)
+    while list((directory / "broker").glob("broker-*[0-9]")):
+        time.sleep(0.1)
+    time.sleep(1.0)
 
 
 def _tasks() -> list[dict[str, Any]]:
