@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections import Counter
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import nacre
@@ -55,9 +56,14 @@ async def _handle(session: nacre.Session) -> int:
     return 0
 
 
-async def serve() -> None:
-    """Serve the endpoints until standard input ends, after a line with their ports."""
-    users = dict.fromkeys(("good", *BAD), PASSWORD)
+async def serve(key: nacre.PublicKey | None) -> None:
+    """Serve the endpoints until standard input ends, after a line with their ports.
+
+    :param key: one that lets in as well.
+    """
+    users: dict[str, Any] = dict.fromkeys(("good", *BAD), PASSWORD)
+    if key is not None:
+        users["good"] = [PASSWORD, key]
     server = await nacre.listen(
         host_keys=[nacre.generate("ssh-ed25519")],
         policy=_Undecided(users),
@@ -131,9 +137,13 @@ def main() -> int:
     parser.add_argument("--hosts", type=int, default=2000)
     parser.add_argument("--parallel", type=int, default=100)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--key", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        asyncio.run(serve())
+        key = None
+        if arguments.key is not None:
+            key, _ = nacre.load_public(Path(arguments.key).read_bytes())
+        asyncio.run(serve(key))
         return 0
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

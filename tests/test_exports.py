@@ -102,7 +102,7 @@ FOR_NACRE = frozenset(
         "Config.lookup",
         "Config.__init__",
     }
-    | {"Identities.vouching", "Identities.gssapi"}
+    | {"Identities.vouching", "Identities.gssapi", "Identities.signed", "Connection.login_key"}
     | {"ForwardedDisplay.__init__", "TunnelDevice.__init__", "DeviceTunnel.__init__"}
 )
 """What nacre's own modules use."""

@@ -35,6 +35,16 @@ def test_a_report_keeps_outputs_that_are_the_same_once() -> None:
     assert len({id(one.stdout) for one in report.verdicts.values()}) == 2
 
 
+def test_a_report_keeps_no_more_than_its_bound() -> None:
+    report = FleetReport(max_kept=300)
+    for number in range(5):
+        report.add(FleetVerdict(f"h{number}", "ok", stdout=bytes([number]) * 99, stderr=b"e"))
+    report.add(FleetVerdict("again", "ok", stdout=bytes(99)))
+    assert [len(one.stdout) for one in report.verdicts.values()] == [99, 99, 99, 0, 0, 99]
+    assert [one.left_out for one in report.verdicts.values()] == [0, 0, 0, 99, 99, 0]
+    assert {one.stderr for one in report.verdicts.values()} == {b"e", b""}
+
+
 def test_a_report_is_well_if_every_host_is() -> None:
     report = FleetReport([FleetVerdict("a", "ok")])
     assert report.ok

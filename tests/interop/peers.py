@@ -250,6 +250,12 @@ ANSIBLE_CONFIG = Peer(
     "playbook of eleven kinds of tasks",
 )
 
+ANSIBLE_PLUGIN = Peer(
+    "Ansible, by nacre's connection plugin",
+    pypi("ansible-core"),
+    "playbook: command, files both ways, become with a password, logins by password and key",
+)
+
 SSHUTTLE = Peer(
     "sshuttle, nacre's programs",
     debian("sshuttle"),
@@ -261,7 +267,7 @@ MOSH = Peer(
     "to OpenSSH's server: a command at a terminal, its input and its end",
 )
 
-TOOLS = [RCLONE, RESTIC, CURL, *ANSIBLE.values(), ANSIBLE_CONFIG, SSHUTTLE, MOSH]
+TOOLS = [RCLONE, RESTIC, CURL, *ANSIBLE.values(), ANSIBLE_CONFIG, ANSIBLE_PLUGIN, SSHUTTLE, MOSH]
 
 ROWS = [
     *(peer.row("client") for peer in (*CLIENTS, *TOOLS)),

@@ -47,3 +47,24 @@ def test_commands_scripts_and_files(
     found, status = fleet(login, "get", "-H", "a,b", str(data), str(tmp_path / "got"))
     assert status == 0, found
     assert (tmp_path / "got" / "a" / "data").read_bytes() == data.read_bytes()
+
+
+def test_hosts_hand_files_on(sshd_with_sftp: Daemon, keys: dict[str, Path], tmp_path: Path) -> None:
+    login = Login(sshd_with_sftp, ME, tmp_path, keys["ed25519"])
+    tree = tmp_path / "tree"
+    (tree / "below").mkdir(parents=True)
+    (tree / "file").write_bytes(os.urandom(3_000_000))
+    (tree / "below" / "two words").write_bytes(b"small")
+    (tree / "below" / "two words").chmod(0o751)
+    target = f"{tmp_path}/%{{host}}.copy"
+    words = ["-r", "--preserve", "--fanout", "1", "-H", "a[1-3]", str(tree), target]
+    found, status = fleet(login, "copy", *words)
+    assert status == 0, found
+    # The first has them from here, and the last may: this machine is then free again.
+    assert {one["reason"][:-1] for one in found.values()} == {"", "handed on by a"}
+    for name in found:
+        copy = tmp_path / f"{name}.copy"
+        assert (copy / "file").read_bytes() == (tree / "file").read_bytes()
+        assert (copy / "below" / "two words").read_bytes() == b"small"
+        assert (copy / "below" / "two words").stat().st_mode & 0o777 == 0o751
+        assert sorted(one.name for one in copy.iterdir()) == ["below", "file"]

@@ -72,6 +72,7 @@ from nacre.wire import given
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.client.userkeys import UserKey
     from nacre.gss.initiator import ContextInitiator
     from nacre.sftp.client.client import SFTPClient
     from nacre.sftp.client.options import SFTPOptions
@@ -172,6 +173,11 @@ class Connection(ForwardingCalls, Closes):
         super()._give_peer_up(error)
 
     # --- up to authentication ---
+
+    @property
+    def login_key(self) -> UserKey | None:
+        """The key that let the user in, if nothing else was needed; otherwise None."""
+        return getattr(self._login, "signed", None) if self.methods == ("publickey",) else None
 
     async def wait_authenticated(self) -> None:
         """Return when the user is logged in, or raise what ended the connection before."""

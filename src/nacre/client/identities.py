@@ -178,6 +178,11 @@ class Identities:
     _needs_sha1 = False
     _offers: list[tuple[UserKey, tuple[str, ...]]] | None = None
 
+    @property
+    def signed(self) -> UserKey | None:
+        """The key that has signed last, or None."""
+        return self._sources.signed
+
     async def authentication(self, ask: AskAuthentication) -> Answer:
         """Return what to try next."""
         can_continue = ask.can_continue
@@ -251,6 +256,7 @@ class Identities:
             return Denied("not a key that was offered")
         try:
             signature = Signature(await key.sign(ask.data, ask.algorithm))
+            self._sources.signed = key
             if key.loaded is not None and self._sources.keep is not None:
                 await self._sources.keep(key.loaded, key.source)
             return signature

@@ -188,6 +188,7 @@ class KeySources:
     :ivar strict: whether a named file that can't be used is an error.
     :ivar keep: gets each key of a file that has signed, or is None.
     :ivar tokens: signs with keys on security keys, or is None.
+    :ivar signed: the key that has signed last, or None.
     :ivar unusable: why files were left out, each a text with the file's name.
     """
 
@@ -208,6 +209,7 @@ class KeySources:
         self.unusable: list[str] = []
         self.keep: Keep | None = None
         self.tokens: BySecurityKey | None = None
+        self.signed: UserKey | None = None
         self._held = tuple(held)
         self._files = files
         self._certificates = certificates

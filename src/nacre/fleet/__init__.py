@@ -6,9 +6,10 @@
 
 Start at running.py (``run``), then schedule.py (whose turn it is), attempts.py (one attempt at one
 host) and verdicts.py (how it ended). hosts.py, nodesets.py and inventory.py say which hosts,
-tasks.py what to do there, plan.py how fast; journal.py keeps a run in a file, and workers.py has
-other processes make the attempts. Imports client and
-config; knows no terminal. Public, through the names below. Tests: tests/fleet.
+tasks.py what to do there, plan.py how fast; journal.py keeps a run in a file, and workers has
+other processes make the attempts. With fanout.py hosts hand files on, by the agent of lending.py.
+Imports agent, client and config; knows no terminal. Public, through the names below.
+Tests: tests/fleet.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
 
 from nacre.client.connect import connect
@@ -19,8 +19,9 @@ from nacre.errors import (
     RemoteProtocolError,
     StateError,
 )
+from nacre.fleet.fanout import FanOut
 from nacre.fleet.hosts import FleetHost
-from nacre.fleet.tasks import FleetTask
+from nacre.fleet.tasks import CopyFiles, FleetTask
 from nacre.fleet.verdicts import DONE, RUN, WAITING, Ending, FleetVerdict
 
 Begin: TypeAlias = Callable[[], Awaitable[None]]
@@ -48,7 +49,9 @@ class Attempts:
     """
 
     def __init__(self, task: FleetTask, login: float, options: dict[str, Any]) -> None:
-        self._task = task
+        self._perform = task.perform
+        if isinstance(task, CopyFiles) and task.fanout:
+            self._perform = FanOut(task, self._connected).perform
         self._login = login
         self._options = options
 
@@ -58,14 +61,11 @@ class Attempts:
         until = None if seconds is None else loop.time() + seconds
         phase = WAITING
         try:
-            connection = await self._connect(host, seconds)
-            try:
+            async with self._connected(host, seconds) as connection:
                 phase = RUN
                 await begin()
                 left = None if until is None else max(0.001, until - loop.time())
-                return await self._task.perform(connection, host, left)
-            finally:
-                await _leave(connection)
+                return await self._perform(connection, host, left)
         except StateError:
             raise  # of the journal: it is the run's, not the host's
         except NacreError as error:
@@ -76,6 +76,14 @@ class Attempts:
             _log.exception("the attempt at %s has failed", host.name)
             ending: Ending = "unknown" if phase == RUN else "refused"
             return FleetVerdict(host.name, ending, phase, reason=f"internal error: {error!r}")
+
+    @asynccontextmanager
+    async def _connected(self, host: FleetHost, seconds: float | None) -> AsyncIterator[Connection]:
+        connection = await self._connect(host, seconds)
+        try:
+            yield connection
+        finally:
+            await _leave(connection)
 
     async def _connect(self, host: FleetHost, seconds: float | None) -> Connection:
         options = dict(self._options)

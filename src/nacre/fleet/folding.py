@@ -37,7 +37,7 @@ def folded(verdicts: Iterable[FleetVerdict]) -> list[FoldedHosts]:
     groups: dict[tuple[object, ...], list[FleetVerdict]] = {}
     for one in verdicts:
         # An error may name the host, so the reason does not tell groups apart.
-        groups.setdefault((one.summary, one.stdout, one.stderr), []).append(one)
+        groups.setdefault((one.summary, one.stdout, one.stderr, one.left_out), []).append(one)
     ordered = sorted(groups.values(), key=len, reverse=True)
     return [FoldedHosts(tuple(one.host for one in group), group[0]) for group in ordered]
 

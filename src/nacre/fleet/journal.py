@@ -230,30 +230,38 @@ class FleetFile:
         return found[-1]
 
     def left(self, run: KeptRun) -> tuple[list[FleetHost], list[FleetVerdict]]:
-        """Return the hosts that a run has left to do, and the verdicts of the others.
+        """Return the hosts that a run has left to do, and the verdicts that others get now.
 
         A host where the task had begun is left if the task is idempotent; otherwise its verdict is
         ``unknown``.
         """
         with self._used():
             rows = self._connection.execute(
-                "SELECT host, begun, verdict FROM hosts WHERE run = ? ORDER BY place", (run.id,)
+                "SELECT host, begun, verdict ->> 'ending' FROM hosts WHERE run = ? ORDER BY place",
+                (run.id,),
             ).fetchall()
         hosts: list[FleetHost] = []
         verdicts: list[FleetVerdict] = []
-        for text, begun, verdict in rows:
+        again = run.task.idempotent
+        for text, begun, ending in rows:
+            if ending not in (None, "unknown") or (ending == "unknown" and not again):
+                continue
             host = FleetHost(**json.loads(text))
-            found = None if verdict is None else of_object(json.loads(verdict))
-            if found is None and begun:
-                found = FleetVerdict(
-                    host.name, "unknown", RUN, reason="the run broke off when the task had begun"
-                )
-            again = found is None or (found.ending == "unknown" and run.task.idempotent)
-            if again:
+            if again or not begun:
                 hosts.append(host)
-            elif found is not None:
-                verdicts.append(found)
+            else:
+                why = "the run broke off when the task had begun"
+                verdicts.append(FleetVerdict(host.name, "unknown", RUN, reason=why))
         return hosts, verdicts
+
+    def verdicts(self, run: int) -> Iterator[FleetVerdict]:
+        """Return the verdicts of a run, one after the other: all their outputs may be too large."""
+        with self._used():
+            for (text,) in self._connection.execute(
+                "SELECT verdict FROM hosts WHERE run = ? AND verdict IS NOT NULL ORDER BY place",
+                (run,),
+            ):
+                yield of_object(json.loads(text))
 
     def remove(self, before: float) -> int:
         """Remove the runs that began before a time, but those still running; return how many."""

@@ -18,7 +18,9 @@ from nacre.fleet.plan import FleetPlan
 from nacre.fleet.schedule import FleetSchedule, FleetWatcher
 from nacre.fleet.tasks import FleetTask, RunCommand
 from nacre.fleet.verdicts import FleetReport
-from nacre.fleet.workers import FleetWorkers
+from nacre.fleet.workers.dask import DaskWorkers, scheduler_of
+from nacre.fleet.workers.local import LocalWorkers
+from nacre.fleet.workers.pool import FleetWorkers
 
 Path_ = str | os.PathLike[str]
 
@@ -33,6 +35,7 @@ async def run(
     config: Path_ | Default | None = DEFAULT,
     config_options: Sequence[str] = (),
     workers: int = 0,
+    engine: str | None = None,
     **options: Any,
 ) -> FleetReport:
     """Do a task at many hosts, and return a verdict for each.
@@ -55,6 +58,8 @@ async def run(
         ``Keyword=Value`` texts that count before it.
     :param workers: processes that log in beside this one's, so that more than one core is used; 0
         for this process alone. They log in as the configuration says, without further options.
+    :param engine: ``dask://HOST:PORT``, the scheduler of a cluster of Dask whose workers log in, in
+        place of ``workers``, likewise.
     :param options: further options of :func:`nacre.connect`, for every host.
     :raises ConfigurationError: a host, the task or the plan is not possible. Nothing was done then.
     :raises StateError: ``state`` can't be used.
@@ -62,7 +67,8 @@ async def run(
     plan, chosen = plan or FleetPlan(), _chosen(hosts)
     doing = RunCommand(task) if isinstance(task, str) else task
     check(plan, doing, chosen)
-    if workers and options:
+    by = workers_of(workers, engine)
+    if by and options:
         raise ConfigurationError(
             f"workers can't be given {', '.join(options)}: say it in config or config_options"
         )
@@ -72,9 +78,9 @@ async def run(
         kept = None
         if state is not None:
             file = stack.enter_context(closing(FleetFile(Path(state))))
-            given = {**login, "workers": workers, "plan": plan.figures()}
+            given = {**login, "workers": by, "plan": plan.figures()}
             kept = file, file.begin(doing, chosen, given)
-        return await work(doing, chosen, plan, login, options, workers, kept, watcher)
+        return await work(doing, chosen, plan, login, options, by, kept, watcher)
 
 
 async def work(
@@ -83,7 +89,7 @@ async def work(
     plan: FleetPlan,
     login: dict[str, Any],
     options: dict[str, Any],
-    workers: int = 0,
+    workers: int | str = 0,
     kept: tuple[FleetFile, int] | None = None,
     watcher: FleetWatcher | None = None,
 ) -> FleetReport:
@@ -91,6 +97,7 @@ async def work(
 
     :param login: the file of the configuration, ``config``, and its ``keywords``.
     :param options: further ones of :func:`nacre.connect`, without workers.
+    :param workers: how many there are on this machine, or the address of others.
     :param kept: the file that keeps the run, and its number there.
     """
     async with AsyncExitStack() as stack:
@@ -99,7 +106,11 @@ async def work(
             stack.push_async_callback(journal.close)
         attempt: Attempting
         if workers:
-            made = FleetWorkers(workers, task, plan.login, login)
+            made: FleetWorkers
+            if isinstance(workers, str):
+                made = DaskWorkers(workers, task, plan.login, login)
+            else:
+                made = LocalWorkers(workers, task, plan.login, login)
             attempt = await stack.enter_async_context(made)
         else:
             # It is read once for all hosts.
@@ -109,6 +120,19 @@ async def work(
             attempt, plan, idempotent=task.idempotent, journal=journal, watcher=watcher
         )
         return await schedule.run(hosts)
+
+
+def workers_of(workers: int, engine: str | None) -> int | str:
+    """Return who makes the attempts: how many processes, 0 for this one alone, or an address.
+
+    :raises ConfigurationError: both are given, or the engine is none.
+    """
+    if engine is None:
+        return workers
+    if workers:
+        raise ConfigurationError("give workers on this machine or an engine, not both")
+    scheduler_of(engine)
+    return engine
 
 
 def _chosen(hosts: str | Iterable[str | FleetHost]) -> list[FleetHost]:

@@ -38,7 +38,7 @@ class FleetWatcher(Protocol):
         """An attempt at a host begins."""
 
     def ended(self, verdict: FleetVerdict) -> None:
-        """A host has its verdict."""
+        """A host has its verdict, with all that the report may not keep."""
 
 
 class _Turn:
@@ -138,7 +138,7 @@ class FleetSchedule:
         verdict = replace(found, attempts=number, seconds=seconds)
         del self._turns[host.name]
         if number <= self._plan.retries and self._may_retry(verdict) and not self.report.stopped:
-            self._retried[host.name] = verdict
+            self._retried[host.name] = self.report.bounded(verdict)
             return self._plan.pause(number) * (1 + random.random() / 4)
         await self._end(verdict)
         return None
@@ -160,14 +160,14 @@ class FleetSchedule:
         self._keep(verdict)
 
     def _keep(self, verdict: FleetVerdict) -> None:
-        kept = self.report.add(verdict)
+        self.report.add(verdict)
         self._retried.pop(verdict.host, None)
         self._failures += not verdict.ok
         most = self._plan.max_failures
         if most is not None and self._failures > most:
             self._stop(f"{self._failures} hosts have not ended well")
         if self._watcher is not None:
-            self._watcher.ended(kept)
+            self._watcher.ended(verdict)
 
     async def _settle(self, hosts: Sequence[FleetHost], why: str) -> None:
         """Give a verdict to each host that has none."""

@@ -121,6 +121,8 @@ class CopyFiles:
     :ivar target: the path there, or a directory to copy into.
     :ivar recursive: copy directories with everything in them.
     :ivar preserve: keep permissions and times.
+    :ivar fanout: hosts to which one that has the files, such as this machine, hands them on at a
+        time; see fanout.py. 0: all hosts get them from this machine.
     """
 
     sources: tuple[str, ...]
@@ -128,6 +130,7 @@ class CopyFiles:
     recursive: bool = False
     preserve: bool = False
     idempotent: bool = True
+    fanout: int = 0
 
     def check(self, host: FleetHost) -> None:
         """Check that the files are there, and the variables.
@@ -144,7 +147,7 @@ class CopyFiles:
     ) -> FleetVerdict:
         """Copy them."""
         sources = [host.fill(source, str) for source in self.sources]
-        async with _within(seconds), connection.sftp() as sftp:
+        async with within(seconds), connection.sftp() as sftp:
             await sftp.put(
                 sources,
                 host.fill(self.target, str),
@@ -189,7 +192,7 @@ class GetFiles:
         """Copy them."""
         target = Path(self.directory, host.name)
         await asyncio.to_thread(target.mkdir, parents=True, exist_ok=True)
-        async with _within(seconds), connection.sftp() as sftp:
+        async with within(seconds), connection.sftp() as sftp:
             await sftp.get(
                 [host.fill(source, str) for source in self.sources],
                 target,
@@ -202,7 +205,11 @@ class GetFiles:
 
 
 @asynccontextmanager
-async def _within(seconds: float | None) -> AsyncIterator[None]:
+async def within(seconds: float | None) -> AsyncIterator[None]:
+    """Give what is in it so many seconds.
+
+    :raises DeadlineExceeded: they were not enough.
+    """
     deadline = asyncio.timeout(seconds)
     try:
         async with deadline:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias, get_args
 
+from nacre.limits import MIB
 from nacre.value import replace, value
 
 Ending: TypeAlias = Literal["ok", "failed", "refused", "timeout", "unknown", "skipped"]
@@ -25,6 +26,9 @@ RUN = "run"
 DONE = "done"
 """The phases beside those of a login: see :class:`~nacre.errors.NacreError`."""
 
+MAX_KEPT = 64 * MIB
+"""Bytes of outputs that a report keeps of all hosts together. The same output counts once."""
+
 LOGIN = ("connect", "version", "kex", "authentication")
 
 
@@ -42,6 +46,7 @@ class FleetVerdict:
     :ivar reason: the error, where there was one.
     :ivar attempts: how often it was tried.
     :ivar seconds: how long the last attempt took.
+    :ivar left_out: bytes of output that a report has not kept.
     """
 
     host: str
@@ -54,6 +59,7 @@ class FleetVerdict:
     reason: str = ""
     attempts: int = 0
     seconds: float = 0.0
+    left_out: int = 0
 
     @property
     def ok(self) -> bool:
@@ -95,32 +101,47 @@ def of_object(found: Mapping[str, Any]) -> FleetVerdict:
 
 _FIELDS = (
     *("host", "ending", "phase", "exit_status", "exit_signal", "stdout", "stderr", "reason"),
-    *("attempts", "seconds"),
+    *("attempts", "seconds", "left_out"),
 )
 
 
 class FleetReport:
-    """The verdicts of a run. Outputs that are the same are kept once.
+    """The verdicts of a run.
 
+    Outputs that are the same are kept once. The memory for outputs is bounded: what comes when it
+    is full has none, and says in ``left_out`` how large they were.
+
+    :param max_kept: bytes of outputs to keep.
     :ivar verdicts: the verdict of each host that has one, by its name.
     :ivar stopped: why the run ended before every host had its turn; empty if it did not.
     """
 
-    def __init__(self, verdicts: Iterable[FleetVerdict] = ()) -> None:
+    def __init__(self, verdicts: Iterable[FleetVerdict] = (), *, max_kept: int = MAX_KEPT) -> None:
         self.verdicts: dict[str, FleetVerdict] = {}
         self.stopped = ""
         self._outputs: dict[bytes, bytes] = {}
+        self._room = max_kept
         for one in verdicts:
             self.add(one)
 
-    def add(self, verdict: FleetVerdict) -> FleetVerdict:
-        """Keep a verdict in place of an earlier one, and return it as it is kept."""
-        keep = self._outputs.setdefault
-        stdout = keep(verdict.stdout, verdict.stdout)
-        stderr = keep(verdict.stderr, verdict.stderr)
-        kept = replace(verdict, stdout=stdout, stderr=stderr)
-        self.verdicts[verdict.host] = kept
-        return kept
+    def add(self, verdict: FleetVerdict) -> None:
+        """Keep a verdict in place of an earlier one."""
+        self.verdicts[verdict.host] = self.bounded(verdict)
+
+    def bounded(self, verdict: FleetVerdict) -> FleetVerdict:
+        """Return a verdict as it is kept."""
+        stdout, stderr = self._kept(verdict.stdout), self._kept(verdict.stderr)
+        lost = sum(map(len, (verdict.stdout, verdict.stderr))) - len(stdout) - len(stderr)
+        return replace(verdict, stdout=stdout, stderr=stderr, left_out=verdict.left_out + lost)
+
+    def _kept(self, output: bytes) -> bytes:
+        found = self._outputs.get(output)
+        if found is None:
+            if len(output) > self._room:
+                return b""
+            self._room -= len(output)
+            found = self._outputs[output] = output
+        return found
 
     @property
     def ok(self) -> bool:

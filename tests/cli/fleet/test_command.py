@@ -162,3 +162,17 @@ def test_a_run_that_can_not_be_done_gives_the_exit_status_255(
     assert done.exit_code == 255
     assert why in done.stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_an_engine_that_is_none_is_told(commands: Fleet) -> None:
+    done = commands.run("run", "--engine", "tcp://h:1", "-H", "a", "say x")
+    assert done.exit_code == 255
+    assert "write dask://HOST:PORT" in done.output
+
+
+def test_hosts_that_can_not_hand_files_on_are_named(files: Fleet, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("text")
+    words = ["--fanout", "1", "-P", "1", "--json", "-H", "a,b", str(tmp_path / "file"), "/copy"]
+    done = files.run("copy", *words)
+    assert done.exit_code == 0, done.output
+    assert "a did not hand the files on: " in done.output

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nacre.cli.fleet.printing import each_lines, folded_lines, summary, write_files
+from nacre.cli.fleet.printing import OutputFiles, each_lines, folded_lines, summary
 from nacre.errors import ConfigurationError
 from nacre.fleet.verdicts import FleetReport, FleetVerdict
 
@@ -30,9 +30,26 @@ def test_one_that_fails_is_shown_whole_and_with_its_reason() -> None:
     assert summary(report) == "2 hosts: 1 ok, 1 failed"
 
 
+def test_output_that_is_not_kept_is_named() -> None:
+    report = FleetReport([FleetVerdict("a", "ok", stdout=b"text")], max_kept=3)
+    assert list(folded_lines(report)) == [
+        "---- a: ok",
+        "(4 bytes of output: --json, --each and --output have them)",
+    ]
+
+
 def test_files_have_names_without_slashes_and_follow_no_links(tmp_path: Path) -> None:
-    write_files(tmp_path, [FleetVerdict("a/b", "ok", stdout=b"x")])
+    files = OutputFiles(tmp_path)
+    files.write(FleetVerdict("a/b", "ok", stdout=b"x"))
+    files.check()
     assert (tmp_path / "a_b.out").read_bytes() == b"x"
     (tmp_path / "c.out").symlink_to(tmp_path / "elsewhere")
+    files.write(FleetVerdict("c", "ok"))
     with pytest.raises(ConfigurationError, match=r"can't write .*c\.out"):
-        write_files(tmp_path, [FleetVerdict("c", "ok")])
+        files.check()
+
+
+def test_a_directory_of_files_that_can_not_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="can't make"):
+        OutputFiles(tmp_path / "file")

@@ -97,9 +97,19 @@ _preserve = click.option("--preserve", is_flag=True, help="Keep permissions and 
 @run_options
 @_recursive
 @_preserve
+@click.option(
+    "--fanout", type=click.IntRange(0), default=0, metavar="N",
+    help="Have hosts that have the files hand them on, each to so many at a time. They log in to "
+    "the next host by an agent that is restricted to that.",
+)  # fmt: skip
 @reported
 def _copy(
-    sources: tuple[str, ...], target: str, recursive: bool, preserve: bool, **options: Any
+    sources: tuple[str, ...],
+    target: str,
+    recursive: bool,
+    preserve: bool,
+    fanout: int,
+    **options: Any,
 ) -> int:
     """Copy files of this machine to each host, by SFTP.
 
@@ -107,7 +117,7 @@ def _copy(
     """
     from nacre.fleet.tasks import CopyFiles
 
-    return begin(CopyFiles(sources, target, recursive, preserve), options)
+    return begin(CopyFiles(sources, target, recursive, preserve, fanout=fanout), options)
 
 
 @command.command("get")

@@ -75,6 +75,11 @@ _PLAN = (
         help="Log in by so many processes, on as many cores. By default by this one.",
     ),
     click.option(
+        "--engine", metavar="ADDRESS",
+        help="Log in by the workers of a cluster of Dask. dask://HOST:PORT of its scheduler, or "
+        "dask+tls://HOST:PORT.",
+    ),
+    click.option(
         "--rate", type=click.FloatRange(0.001), metavar="N",
         help="Begin at most so many attempts in a second.",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from nacre.errors import ConfigurationError
@@ -23,7 +23,7 @@ def each_lines(verdict: FleetVerdict) -> Iterator[str]:
     name = safe(verdict.host)
     for output in (verdict.stdout, verdict.stderr):
         yield from (f"{name}: {line}" for line in lines(output))
-    if not verdict.ok:
+    if not verdict.ok or verdict.reason:
         yield f"{name}: {verdict.summary}" + (f": {safe(verdict.reason)}" if verdict.reason else "")
 
 
@@ -44,6 +44,8 @@ def _body(group: FoldedHosts, usual: FleetVerdict | None) -> Iterator[str]:
     else:
         yield from lines(verdict.stdout)
     yield from lines(verdict.stderr)
+    if verdict.left_out:
+        yield f"({verdict.left_out} bytes of output: --json, --each and --output have them)"
     if not verdict.ok and verdict.reason:
         yield safe(verdict.reason)
 
@@ -55,19 +57,37 @@ def summary(report: FleetReport) -> str:
     return f"{len(report.verdicts)} hosts: {parts}"
 
 
-def write_files(directory: Path, verdicts: Iterable[FleetVerdict]) -> None:
-    """Write what each host has printed to files of its name, which only their owner can read.
+class OutputFiles:
+    """Files with what each host has printed, which only their owner can read.
 
-    :raises ConfigurationError: a file can't be written.
+    :param directory: where they are.
+    :raises ConfigurationError: it can't be made.
     """
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for verdict in verdicts:
-            name = verdict.host.replace("/", "_")
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._error: OSError | None = None
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"can't make {directory}: {error.strerror}") from error
+
+    def write(self, verdict: FleetVerdict) -> None:
+        """Write the files of a host. A run goes on without the rest when one can't be written."""
+        name = verdict.host.replace("/", "_")
+        try:
             for ending, output in (("out", verdict.stdout), ("err", verdict.stderr)):
-                path = directory / f"{name}.{ending}"
+                path = self._directory / f"{name}.{ending}"
                 flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
                 with open(os.open(path, flags, 0o600), "wb") as file:
                     file.write(output)
-    except OSError as error:
-        raise ConfigurationError(f"can't write {error.filename}: {error.strerror}") from error
+        except OSError as error:
+            self._error = self._error or error
+
+    def check(self) -> None:
+        """Check that all were written.
+
+        :raises ConfigurationError: one was not.
+        """
+        if (error := self._error) is not None:
+            raise ConfigurationError(f"can't write {error.filename}: {error.strerror}") from error

@@ -38,7 +38,8 @@ class FleetScreen:
     def ended(self, verdict: FleetVerdict) -> None:
         """Note a host's verdict."""
         self._running.pop(verdict.host, None)
-        self._each(self.report.add(verdict))
+        self.report.add(verdict)
+        self._each(verdict)
 
     def line(self) -> str:
         """Return the state of the run in a line."""

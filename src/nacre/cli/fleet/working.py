@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import wraps
 from pathlib import Path
@@ -13,14 +13,14 @@ from typing import Any
 import click
 
 from nacre.cli.fleet.options import Options, hosts_of, login_of, plan_of
-from nacre.cli.fleet.printing import each_lines, folded_lines, object_line, summary, write_files
+from nacre.cli.fleet.printing import OutputFiles, each_lines, folded_lines, object_line, summary
 from nacre.cli.fleet.screen import FleetScreen
 from nacre.cli.manage.options import note
 from nacre.errors import NacreError
 from nacre.fleet.hosts import FleetHost
 from nacre.fleet.journal import FleetFile, KeptRun, default_path
 from nacre.fleet.plan import FleetPlan
-from nacre.fleet.running import check, work
+from nacre.fleet.running import check, work, workers_of
 from nacre.fleet.tasks import FleetTask
 from nacre.fleet.verdicts import FleetVerdict
 
@@ -58,14 +58,14 @@ def begin(task: FleetTask, options: Options) -> int:
     check(plan, task, hosts)
     given = {
         **login_of(options),
-        "workers": options["workers"],
+        "workers": workers_of(options["workers"], options["engine"]),
         "plan": plan.figures(),
     }
     if options["no_state"]:
-        return _work(task, hosts, given, options, None, ())
+        return _work(task, hosts, given, options, None)
     with closing(FleetFile(options["state"] or default_path())) as file:
         number = file.begin(task, hosts, given)
-        return _work(task, hosts, given, options, (file, number), ())
+        return _work(task, hosts, given, options, (file, number))
 
 
 def resume(number: int | None, options: Options) -> int:
@@ -76,11 +76,11 @@ def resume(number: int | None, options: Options) -> int:
     with closing(FleetFile(options["state"] or default_path())) as file:
         run = file.run(number)
         file.hold(run.id)
-        hosts, verdicts = file.left(run)
-        file.note(run.id, (), verdicts)
+        hosts, unknown = file.left(run)
+        file.note(run.id, (), unknown)
         if not hosts:
             note(f"run {run.id} has nothing left to do")
-        return _work(run.task, hosts, run.options, options, (file, run.id), verdicts)
+        return _work(run.task, hosts, run.options, options, (file, run.id), resumed=True)
 
 
 def _work(
@@ -89,9 +89,18 @@ def _work(
     given: dict[str, Any],
     options: Options,
     kept: tuple[FleetFile, int] | None,
-    earlier: Iterable[FleetVerdict],
+    *,
+    resumed: bool = False,
 ) -> int:
-    screen = FleetScreen(len(hosts), _teller(options))
+    files = None if options["output"] is None else OutputFiles(options["output"])
+    tell = _teller(options)
+
+    def ended(verdict: FleetVerdict) -> None:
+        tell(verdict)
+        if files is not None:
+            files.write(verdict)
+
+    screen = FleetScreen(len(hosts), ended)
     login = {name: given[name] for name in ("config", "keywords")}
     interrupted = False
     live = not options["quiet"] and not options["each"]
@@ -103,9 +112,15 @@ def _work(
         except KeyboardInterrupt:
             interrupted = True
             screen.report.stopped = "interrupted"
-    for verdict in earlier:
-        screen.report.add(verdict)
-    return _told(screen, options, kept, interrupted)
+    for verdict in kept[0].verdicts(kept[1]) if kept is not None and resumed else ():
+        if verdict.host not in screen.report.verdicts:  # it has it from before
+            screen.report.add(verdict)
+            if files is not None:
+                files.write(verdict)
+    status = _told(screen, options, kept, interrupted)
+    if files is not None:
+        files.check()
+    return status
 
 
 def _teller(options: Options) -> Callable[[FleetVerdict], None]:
@@ -126,8 +141,6 @@ def _told(
     if not options["as_json"] and not options["each"]:
         for line in folded_lines(report):
             click.echo(line)
-    if options["output"] is not None:
-        write_files(options["output"], report.verdicts.values())
     stopped = f"; {report.stopped}" if report.stopped else ""
     note(summary(report) + stopped)
     if kept is not None and report.ended("skipped"):

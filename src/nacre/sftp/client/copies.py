@@ -147,16 +147,18 @@ class Copies(Calls):
         copy: str,
         options: TransferOptions,
     ) -> None:
-        into = copy.endswith("/") or len(sources) > 1 or await _is_directory(target, copy)
-        pairs = [(path, join(copy, last_name(path)) if into else copy) for path in sources]
-        transfer = Transfer(
-            source,
-            target,
-            mover,
-            CopyOptions(**options),
-            at_once=at_once(self.session.turns.handles),
-        )
-        await transfer.run(pairs)
+        pairs = await copies_of(sources, target, copy)
+        files = at_once(self.session.turns.handles)
+        await Transfer(source, target, mover, CopyOptions(**options), at_once=files).run(pairs)
+
+
+async def copies_of(sources: Sequence[str], target: Place, copy: str) -> list[tuple[str, str]]:
+    """Return each source with the path of its copy.
+
+    :param copy: the copy's path, or a directory to copy into.
+    """
+    into = copy.endswith("/") or len(sources) > 1 or await _is_directory(target, copy)
+    return [(path, join(copy, last_name(path)) if into else copy) for path in sources]
 
 
 def _listed(paths: Paths) -> Sequence[Path]:

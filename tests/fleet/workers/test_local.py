@@ -15,7 +15,8 @@ from fleet.endpoints import at, free_port
 from nacre.errors import ConfigurationError
 from nacre.fleet.tasks import RunCommand
 from nacre.fleet.verdicts import FleetVerdict
-from nacre.fleet.workers import FleetWorkers
+from nacre.fleet.workers.local import LocalWorker, LocalWorkers
+from nacre.fleet.workers.pool import FleetWorker
 from nacre.keys import dump_private
 from parties import handle, until
 
@@ -37,8 +38,8 @@ class Endpoint:
         self.commands.append(session.command)
         return await handle(session)
 
-    def workers(self, count: int, task: RunCommand) -> FleetWorkers:
-        return FleetWorkers(count, task, 20.0, {"config": str(self.config), "keywords": []})
+    def workers(self, count: int, task: RunCommand) -> LocalWorkers:
+        return LocalWorkers(count, task, 20.0, {"config": str(self.config), "keywords": []})
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ async def test_the_hosts_of_a_dead_worker_are_taken_over_once_if_that_is_safe(
 
     task = RunCommand("hang", idempotent=idempotent)
     async with endpoint.workers(2, task) as workers:
-        first, second = workers.workers
+        first, second = map(process_of, workers.workers)
         # The first of the two workers has two hosts, and has begun at one of them.
         second.alive = False
         runs = asyncio.create_task(workers(at("runs", endpoint.port), None, begun))
@@ -119,6 +120,11 @@ async def test_the_hosts_of_a_dead_worker_are_taken_over_once_if_that_is_safe(
         assert await runs == unknown
         assert (await waits).ending == "unknown"
     assert endpoint.commands == [b"hang"] * expected
+
+
+def process_of(worker: FleetWorker) -> LocalWorker:
+    assert isinstance(worker, LocalWorker)
+    return worker
 
 
 async def until_begun(endpoint: Endpoint, count: int) -> None:
@@ -144,4 +150,4 @@ async def test_options_that_workers_can_not_have_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="can't be given password"):
         await nacre.fleet.run("h", "true", workers=2, password="x")
     with pytest.raises(ConfigurationError, match="at least 1"):
-        FleetWorkers(-1, RunCommand("x"), 1.0, {})
+        LocalWorkers(-1, RunCommand("x"), 1.0, {})

@@ -9,7 +9,7 @@ from typing import Any
 
 from fleet.endpoints import free_port
 from nacre.fleet.tasks import RunCommand, task_object
-from nacre.fleet.worker_process import serve
+from nacre.fleet.workers.local_process import serve
 
 
 def line(message: dict[str, Any]) -> bytes:

@@ -1,0 +1,242 @@
+"""The broker: a process that keeps the connections of Ansible's tasks.
+
+It serves those who reach its socket, which is in a directory of its account. It ends when nobody
+has asked it for some time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from nacre.agent.client import Agent
+from nacre.client.connect import connect
+from nacre.client.connection import Connection
+from nacre.client.process import Process
+from nacre.compat.ansible.asking import CONNECTION, FILE, LOGIN
+from nacre.compat.ansible.frames import HEAD, BrokerFrame, frame, head
+from nacre.config.client.files import Config
+from nacre.errors import (
+    AuthenticationFailed,
+    NacreError,
+    PassphraseRequired,
+    SFTPError,
+    StreamClosed,
+)
+
+_CHUNK = 256 << 10
+_GOODBYE = 2.0
+
+
+class _KeptConnection:
+    """A connection that is kept, or is being made."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.connection: Connection | None = None
+
+
+class Broker:
+    """The connections, by how they log in.
+
+    :param unused: seconds after which it ends if nobody has asked for anything.
+    """
+
+    def __init__(self, unused: float) -> None:
+        self._unused = unused
+        self._kept: dict[str, _KeptConnection] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def serve(self, listening: socket.socket, path: str) -> None:
+        """Answer until it was not used for so long."""
+        self._rest()
+        server = await asyncio.start_unix_server(self._accept, sock=listening)
+        try:
+            await self._idle.wait()
+        finally:
+            # First of all, so that whoever does not find it starts another one.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            server.close()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*(self._leave(kept) for kept in self._kept.values()))
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if not self._tasks:
+            self._timer = asyncio.get_running_loop().call_later(self._unused, self._idle.set)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._idle.is_set():
+            writer.transport.abort()
+            return
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        self._rest()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._rest()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            kind, data = await _read(reader)
+            if kind is not BrokerFrame.REQUEST:
+                return
+            writer.write(frame(BrokerFrame.TAKEN))
+            try:
+                found = await self._answer(json.loads(data), reader, writer)
+            except NacreError as error:
+                found = {"kind": _kind(error), "error": str(error)}
+            except OSError as error:
+                found = {"kind": FILE, "error": str(error)}
+            writer.write(frame(BrokerFrame.DONE, json.dumps(found).encode()))
+            await writer.drain()
+        except (OSError, asyncio.IncompleteReadError, ValueError):
+            pass  # the task has gone
+        finally:
+            writer.close()
+
+    async def _answer(
+        self,
+        request: Mapping[str, Any],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> dict[str, Any]:
+        login = request["login"]
+        if request.get("reset"):
+            await self._leave(self._kept.pop(_name(login), _KeptConnection()))
+            return {"exit_status": 0}
+        if "command" in request:
+            command, term = request["command"], request.get("term")
+
+            async def start(connection: Connection) -> Process:
+                return await connection.process(command, term=term)
+
+            process = await self._with(login, start)
+            return {"exit_status": await _run(process, reader, writer)}
+        ours, theirs = request["paths"]
+        async with await self._with(login, lambda connection: connection.sftp()) as sftp:
+            if request["copy"] == "put":
+                await sftp.put(ours, theirs)
+            else:
+                await sftp.get(theirs, ours)
+        return {"exit_status": 0}
+
+    async def _with(self, login: Mapping[str, Any], begin: Callable[[Connection], Any]) -> Any:
+        """Begin something on the connection of a login, on a new one if it has ended."""
+        kept = self._kept.setdefault(_name(login), _KeptConnection())
+        async with kept.turn:
+            if kept.connection is None or kept.connection.closed:
+                kept.connection = await _connect(login)
+        # What fails from here on may have begun, so it is not tried again.
+        return await begin(kept.connection)
+
+    async def _leave(self, kept: _KeptConnection) -> None:
+        if kept.connection is not None:
+            with contextlib.suppress(TimeoutError, NacreError):
+                async with asyncio.timeout(_GOODBYE):
+                    await kept.connection.close()
+            kept.connection.abort()
+
+
+def _name(login: Mapping[str, Any]) -> str:
+    return json.dumps(login, sort_keys=True)
+
+
+async def _connect(login: Mapping[str, Any]) -> Connection:
+    options: dict[str, Any] = {
+        name: login[name] for name in ("user", "password", "timeout") if login.get(name) is not None
+    }
+    if login.get("key") is not None:
+        options["keys"] = [login["key"]]
+    if login.get("agent") is not None:
+        options["agent"] = Agent(login["agent"])
+    config = Config.load(login.get("config"), login["keywords"])
+    return await connect(login["host"], login.get("port"), config=config, **options)
+
+
+_KINDS: tuple[tuple[type[NacreError], str], ...] = (
+    (AuthenticationFailed, LOGIN),
+    (PassphraseRequired, LOGIN),
+    (SFTPError, FILE),
+    (NacreError, CONNECTION),
+)
+"""What has failed, by the error. The first row that fits counts."""
+
+
+def _kind(error: NacreError) -> str:
+    return next(kind for type, kind in _KINDS if isinstance(error, type))
+
+
+async def _run(
+    process: Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> int | None:
+    """Join a process to a task; return its exit status."""
+
+    async def show(kind: BrokerFrame, read: Callable[[int], Awaitable[bytes]]) -> None:
+        while data := await read(_CHUNK):
+            writer.write(frame(kind, data))
+            await writer.drain()
+
+    async def show_both() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(show(BrokerFrame.OUTPUT, process.stdout.read))
+            group.create_task(show(BrokerFrame.ERRORS, process.stderr.read))
+
+    feeding = asyncio.create_task(_feed(process, reader))
+    showing = asyncio.create_task(show_both())
+    try:
+        await asyncio.wait({feeding, showing}, return_when=asyncio.FIRST_COMPLETED)
+        if feeding.done() and feeding.exception() is not None:
+            await feeding  # the task has gone
+        try:
+            await showing
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return await process.wait()
+    finally:
+        for task in (feeding, showing):
+            task.cancel()
+        await asyncio.gather(feeding, showing, return_exceptions=True)
+        process.close()
+
+
+async def _feed(process: Process, reader: asyncio.StreamReader) -> None:
+    """Pass standard input on, and notice when the task has gone."""
+    while True:
+        kind, data = await _read(reader)
+        with contextlib.suppress(StreamClosed):
+            if kind is BrokerFrame.INPUT:
+                await process.stdin.write(data)
+            else:
+                process.stdin.write_eof()
+
+
+async def _read(reader: asyncio.StreamReader) -> tuple[BrokerFrame, bytes]:
+    kind, size = head(await reader.readexactly(HEAD.size))
+    return kind, await reader.readexactly(size)
+
+
+def main(descriptor: int, path: str, unused: float) -> None:
+    """Run as the broker.
+
+    :param descriptor: of the listening socket.
+    :param path: its path.
+    """
+    # Each login says which agent it has.
+    os.environ.pop("SSH_AUTH_SOCK", None)
+    listening = socket.socket(fileno=descriptor)
+    asyncio.run(Broker(unused).serve(listening, path))

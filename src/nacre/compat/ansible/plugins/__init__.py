@@ -1,0 +1,1 @@
+"""What Ansible loads; the name of a file is that of the plugin."""
