@@ -58,7 +58,7 @@ uppity: setup ## build PuTTY's SSH-1 server for tests from Debian's source, and 
 	@scripts/uppity
 	@.venv/bin/python -m pytest -m uppity tests/interop
 
-long: setup ## run what takes minutes: 20 kills of servers, 1 GiB and 2,000 files on object storages
+long: setup ## run what takes minutes: 20 kills of servers, 1 GiB on object storages, 10,000 hosts
 	@.venv/bin/python -m pytest -n $(JOBS) --dist worksteal -m long $(ARGS)
 
 transcripts: setup ## record SSH-2 conversations with the peers anew (ARGS=clients/openssh-key for one)

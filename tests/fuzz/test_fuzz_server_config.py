@@ -52,7 +52,7 @@ def _changed(data: bytes, draw: random.Random) -> bytes:
             case 2:
                 lines.insert(at, b"Match user bob,!x address 10.0.0.0/8")
             case 3:
-                lines[at] *= draw.choice((2, 3000))
+                lines[at] *= draw.choice((2, 3000 if len(lines[at]) < 1000 else 2))
     data = b"\n".join(lines)
     return (mutated(data, draw) if draw.random() < 0.6 else data)[:MIB]
 
