@@ -80,13 +80,23 @@ class APIClient:
     @contextmanager
     def log(self, **query: Any) -> Iterator[Iterator[dict[str, Any]]]:
         """Follow the log, from the first comment on."""
-        path = BY_NAME["log.follow"].path
+        with self._lines("log.follow", query) as lines:
+            assert next(lines) == ":"
+            yield (json.loads(one[6:]) for one in lines if one.startswith("data: "))
+
+    @contextmanager
+    def live(self) -> Iterator[Iterator[dict[str, Any]]]:
+        """Follow the connections."""
+        with self._lines("connections.follow", {}) as lines:
+            yield (json.loads(one[6:]) for one in lines if one.startswith("data: "))
+
+    @contextmanager
+    def _lines(self, name: str, query: dict[str, Any]) -> Iterator[Iterator[str]]:
+        path = BY_NAME[name].path
         with self._http.stream("GET", path, headers=self.headers(), params=query) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
-            lines = answer.iter_lines()
-            assert next(lines) == ":"
-            self.called.add("log.follow")
-            yield (json.loads(one[6:]) for one in lines if one.startswith("data: "))
+            self.called.add(name)
+            yield answer.iter_lines()
 
 
 @contextmanager

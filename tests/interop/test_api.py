@@ -98,6 +98,7 @@ def test_all_that_it_has_works_on_a_server_with_logins(
         _people(api, Login(server, "bob", tmp_path), keys)
         _connections(api, Login(server, "alice", tmp_path, keys["ed25519"]))
         _bans_and_audit(api)
+        _sessions(api, Login(server, "alice", tmp_path, keys["ed25519"]))
         server.wait_for(r"event=api key=admin action=users\.add target=bob status=201 peer=127")
         assert api.called == BY_NAME.keys()
 
@@ -185,6 +186,29 @@ def _connections(api: APIClient, alice: Login) -> None:
         for client in (one, two):
             _, said = client.communicate(timeout=20)
             assert b"The host goes down at noon." in said
+
+
+def _sessions(api: APIClient, alice: Login) -> None:
+    assert api.call("users.usage", {"name": "alice"}).json()["quota_bytes"] is None
+    assert api.call("factors.add", {"name": "alice"}).json()["uri"].startswith("otpauth://")
+    assert api.call("factors.remove", {"name": "alice"}).status_code == 204
+    password = {"password": "first words"}
+    assert api.call("users.password.set", {"name": "alice"}, json=password).status_code == 204
+    change = {"settings": {"role": "auditor"}}
+    api.call("users.change", {"name": "alice"}, json=change)
+    given = {"name": "alice", "address": "192.0.2.7", **password}
+    assert api.call("sessions.add", json={**given, "password": "others"}).status_code == 401
+    done = api.call("sessions.add", json=given).json()
+    own = api.with_key(done["token"])
+    shown = own.call("own.show").json()
+    assert (shown["name"], shown["role"], len(shown["keys"])) == ("alice", "auditor", 1)
+    assert own.call("users.change", {"name": "alice"}, json=change).status_code == 403
+    with connected(alice), own.live() as events:
+        (found,) = next(events)["connections"]
+        assert (found["user"], found["state"]) == ("alice", "open")
+    assert own.call("own.leave").status_code == 204
+    assert own.call("own.show").status_code == 401
+    api.called |= own.called
 
 
 def _bans_and_audit(api: APIClient) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from nacre.cli.api import people, running
 from nacre.cli.api.call import CheckedCall, Resources
+from nacre.cli.api.calls import factors, own, people, running, signing_in
 from nacre.cli.api.schema import Schema
 from nacre.cli.api.shapes import MOST_LISTED
 from nacre.daemon.audit.events import EVENTS, OUTCOMES
@@ -136,6 +136,32 @@ ACTIONS: tuple[Action, ...] = (
             *("keys.remove", "DELETE", f"{_KEYS}/{{fingerprint}}", "Remove a key of a user"),
             *(people.remove_key, None, None),
         ),
+        (
+            *("factors.add", "POST", f"{_USER}/totp", "Give a user a second factor"),
+            *(factors.add_factor, None, "Factor"),
+        ),
+        (
+            *("factors.remove", "DELETE", f"{_USER}/totp", "Remove a user's second factor"),
+            *(factors.remove_factor, None, None),
+        ),
+        (
+            *("users.usage", "GET", f"{_USER}/usage", "Show what a user stores and transfers"),
+            *(factors.show_usage, None, "Usage"),
+        ),
+    ),
+    *_rows(
+        "sessions",
+        "sessions",
+        (
+            *("sessions.add", "POST", "", "Sign a user in"),
+            *(signing_in.sign_in, "SignIn", "SignedIn"),
+        ),
+    ),
+    *_rows(
+        "own",
+        "own",
+        ("own.show", "GET", "", "Show the user who has signed in", own.show_own, None, "Own"),
+        ("own.leave", "DELETE", "/session", "Sign out", own.sign_out, None, None),
     ),
     *_rows(
         "groups",
@@ -170,6 +196,15 @@ ACTIONS: tuple[Action, ...] = (
         perform=running.list_connections,
         query={"everyone": {"type": "boolean", "default": False}},
         answer="Connections",
+    ),
+    Action(
+        name="connections.follow",
+        method="GET",
+        path="/v1/connections/live",
+        scope="connections:read",
+        work="follow",
+        summary="Follow the connections, as server-sent events",
+        perform=_by_other_means,
     ),
     Action(
         name="connections.end",

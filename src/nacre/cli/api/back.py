@@ -11,7 +11,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, redirect_stderr
 from dataclasses import dataclass
@@ -22,7 +22,6 @@ from typing import TypeVar
 from nacre.cli.api.actions import Action, Work
 from nacre.cli.api.call import CheckedCall, Problem, Resources
 from nacre.cli.api.judge import KeyJudge, ScopeRefused, call_of
-from nacre.cli.api.log_stream import follow
 from nacre.cli.api.openapi import JSON, PROBLEM, STREAM
 from nacre.cli.api.pipe import (
     LONGEST_ANSWER,
@@ -35,6 +34,8 @@ from nacre.cli.api.pipe import (
     line_of,
     value_of,
 )
+from nacre.cli.api.streams.connections_stream import ConnectionFeed
+from nacre.cli.api.streams.log_stream import follow
 from nacre.daemon.audit.events import AuditEvent, written
 from nacre.daemon.audit.table import now
 from nacre.daemon.control.caller import ControlCaller
@@ -50,8 +51,9 @@ T = TypeVar("T")
 MOST_CALLS = 64
 """Calls at once, with those that follow the log."""
 
-MOST_FOLLOWING = 4
-"""Of these, the ones that follow the log; the control socket has room for others then."""
+MOST_FOLLOWING: Mapping[str, int] = {"log.follow": 4, "connections.follow": 32}
+"""Of these, the ones that follow something. The control socket has room for others beside those
+that follow the log; it is asked for connections once, however many follow them."""
 
 PATIENCE = 30.0
 """Seconds that a call has. What a thread does goes on."""
@@ -97,7 +99,8 @@ class Back:
         self._pools = {work: _pool(count, work) for work, count in _THREADS.items()}
         self._judging, self._noting = _pool(_JUDGING, "judge"), _pool(_NOTING, "note")
         self._calls: dict[int, asyncio.Task[None]] = {}
-        self._following: set[int] = set()
+        self._following: dict[int, str] = {}
+        self._feed = ConnectionFeed(state)
 
     async def run(self, sock: socket.socket, alive: int) -> None:
         """Answer until a process at the other end of one of these is gone.
@@ -149,8 +152,9 @@ class Back:
         action: Action | None = None
         key, call = "", CheckedCall()
         try:
-            judged, key = await self._in(self._judging, lambda: self._judge.judge(asked))
-            action, call = judged, call_of(asked, judged)
+            permit = await self._in(self._judging, lambda: self._judge.judge(asked))
+            action, key = permit.action, permit.key
+            judged, call = action, call_of(asked, action, permit.session)
             if judged.work == "follow":
                 await self._note(asked, judged, key, call, 200, "")
                 await self._follow(asked, call)
@@ -252,17 +256,18 @@ class Back:
         self._resources.audit().add([(now(), event)])
 
     async def _follow(self, asked: APICall, call: CheckedCall) -> None:
-        """Send the log until the client goes, or its key counts no more."""
-        number = asked.number
-        if len(self._following) >= MOST_FOLLOWING:
-            problem = Problem(503, f"{MOST_FOLLOWING} calls follow the log already")
+        """Send what is followed until the client goes, or its key counts no more."""
+        number, name = asked.number, asked.action
+        most = MOST_FOLLOWING[name]
+        if list(self._following.values()).count(name) >= most:
+            problem = Problem(503, f"{most} calls follow this already")
             await self._send(_answered(number, _failed(problem)))
             return
-        self._following.add(number)
+        self._following[number] = name
         clock = asyncio.get_running_loop().time
         try:
             looked = 0.0
-            async with aclosing(follow(self._resources.state, call)) as texts:
+            async with aclosing(self._texts(name, call)) as texts:
                 async for text in texts:
                     if not looked:
                         await self._send(_answered(number, _Done(200, STREAM, (), "")))
@@ -276,7 +281,12 @@ class Back:
         except Problem as problem:
             await self._send(_answered(number, _failed(problem)))
         finally:
-            self._following.discard(number)
+            del self._following[number]
+
+    def _texts(self, name: str, call: CheckedCall) -> AsyncGenerator[str, None]:
+        if name == "connections.follow":
+            return self._feed.follow(call)
+        return follow(self._resources.state, call)
 
 
 _OUTCOMES = {401: "refused", 403: "refused"}
@@ -296,7 +306,7 @@ def _target(call: CheckedCall) -> str:
 def _failed(problem: Problem) -> _Done:
     headers = tuple(word for pair in problem.headers.items() for word in pair)
     body = json.dumps(problem.members())
-    return _Done(int(problem.status), PROBLEM, headers, body, problem.detail)
+    return _Done(int(problem.status), PROBLEM, headers, body, problem.logged)
 
 
 def _answered(number: int, done: _Done) -> APIAnswer:

@@ -34,6 +34,7 @@ _SETTINGS = {
         "--certificate-option",
     ),
     "Recordings": ("--record",),
+    "Console": ("--role",),
 }
 """The groups of the options for what users and groups may do."""
 
