@@ -11,8 +11,11 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeAlias
 
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
@@ -91,6 +94,28 @@ class BoundedHTTP(H11Protocol):
         # While there is an answer to come, the application keeps time.
         if self.cycle is None or self.cycle.response_complete:
             self.transport.abort()
+
+
+class Patient:
+    """Drops a connection whose client does not read, or has gone.
+
+    :param app: the application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_soon(message: Message) -> None:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await send(message)
+            except TimeoutError:
+                scope["state"]["drop"]()
+                raise ClientDisconnect from None
+
+        with suppress(ClientDisconnect, OSError):
+            await self._app(scope, receive, send_soon)
 
 
 def config_of(app: Any) -> Config:

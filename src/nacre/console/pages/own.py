@@ -1,0 +1,15 @@
+"""What users see of themselves."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from nacre.console.web.visit import ALL, Page, Visit
+
+
+async def _show(visit: Visit) -> Response:
+    found = await visit.get("own")
+    return visit.show("own.html", own=found, usage=found["usage"], keys=found["keys"])
+
+
+PAGES = (Page(method="GET", path="/you", roles=ALL, answer=_show, title="You"),)
