@@ -12,7 +12,7 @@ import pytest
 from console.world import HOST, ROLES, Browser, World, connected, world_at
 from nacre.cli.api.calls import people
 from nacre.console.app import PAGES
-from nacre.console.web.visit import Page
+from nacre.console.web.visit import ConsolePage
 from nacre.daemon.audit.events import AuditEvent
 from nacre.daemon.audit.table import FILE as AUDIT
 from nacre.daemon.audit.table import AuditTable
@@ -24,14 +24,14 @@ POSTS = [page for page in PAGES if page.method == "POST" and page.roles]
 FOR_SOME = [page for page in PAGES if page.roles]
 
 
-def filled(page: Page) -> str:
+def filled(page: ConsolePage) -> str:
     """Return a path of a page: of the user ada, say."""
     path = page.path.replace("/groups/{name}", "/groups/staff").replace("{form}", "csv")
     return path.replace("{name}", "ada")
 
 
 @pytest.mark.parametrize("page", FOR_SOME, ids=lambda page: f"{page.method} {page.path}")
-def test_without_a_session_each_page_leads_to_the_sign_in(world: World, page: Page) -> None:
+def test_without_a_session_each_page_leads_to_the_sign_in(world: World, page: ConsolePage) -> None:
     answer = world.browser().client.request(page.method, filled(page), data={})
     if page.method == "POST":
         answer = world.browser().client.post(filled(page), data={"csrf": "x"})
@@ -40,7 +40,7 @@ def test_without_a_session_each_page_leads_to_the_sign_in(world: World, page: Pa
 
 
 @pytest.mark.parametrize("page", FOR_SOME, ids=lambda page: f"{page.method} {page.path}")
-def test_a_page_is_for_its_roles(world: World, page: Page) -> None:
+def test_a_page_is_for_its_roles(world: World, page: ConsolePage) -> None:
     for name, role in ROLES.items():
         if role == "none" or role in page.roles:
             continue
@@ -56,7 +56,7 @@ def test_a_page_is_for_its_roles(world: World, page: Page) -> None:
 
 
 @pytest.mark.parametrize("page", POSTS, ids=lambda page: page.path)
-def test_a_form_without_the_key_of_the_session_does_nothing(world: World, page: Page) -> None:
+def test_a_form_without_the_key_of_the_session_does_nothing(world: World, page: ConsolePage) -> None:
     browser = world.browser("ada")
     other = world.browser("ada").csrf()
     before = list(world.direct.calls)

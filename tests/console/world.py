@@ -162,7 +162,7 @@ class World:
 
     def browser(self, name: str = "", **headers: str) -> Browser:
         """Return a new browser, in which a user has signed in."""
-        found = Browser(self, **headers)
+        found = Browser(self, secure=False, **headers)
         if name:
             assert found.sign_in(name).status_code == 303
         return found

@@ -20,11 +20,11 @@ from nacre.console.web.calls import APIRefused, ConsoleAPI
 from nacre.console.web.forms import read_form
 from nacre.console.web.guard import Guard
 from nacre.console.web.rendering import STATIC, Templates
-from nacre.console.web.visit import Console, Page, Visit
+from nacre.console.web.visit import Console, ConsolePage, BrowserVisit
 from nacre.server.admission.bucket import Buckets
 from nacre.server.admission.networks import NetworkSet
 
-PAGES: tuple[Page, ...] = (
+PAGES: tuple[ConsolePage, ...] = (
     *sign_in.PAGES,
     *now.PAGES,
     *users.PAGES,
@@ -50,7 +50,7 @@ class _Pages:
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    def endpoint(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
+    def endpoint(self, page: ConsolePage) -> Callable[[Request], Awaitable[Response]]:
         """Return what answers requests for a page."""
 
         async def answer(request: Request) -> Response:
@@ -62,15 +62,15 @@ class _Pages:
 
         return answer
 
-    def _visit(self, request: Request, form: dict[str, str] | None = None) -> Visit:
+    def _visit(self, request: Request, form: dict[str, str] | None = None) -> BrowserVisit:
         session = self._console.sessions.find(request.cookies)
         role = None if session is None else session.role
         menu = [(one.path, one.title) for one in PAGES if one.title and role in one.roles]
-        return Visit(
+        return BrowserVisit(
             console=self._console, request=request, session=session, form=form or {}, menu=menu
         )
 
-    async def _answer(self, page: Page, visit: Visit) -> Response:
+    async def _answer(self, page: ConsolePage, visit: BrowserVisit) -> Response:
         if page.method == "POST":
             visit = self._visit(visit.request, await read_form(visit.request))
         if not page.roles:
@@ -85,7 +85,7 @@ class _Pages:
                 raise HTTPException(403, "the form is of another session: open the page again")
         return await page.answer(visit)
 
-    def _refused(self, visit: Visit, error: APIRefused) -> Response:
+    def _refused(self, visit: BrowserVisit, error: APIRefused) -> Response:
         if error.status == 401 and visit.session is not None:
             self._console.sessions.end(visit.session)
             return RedirectResponse("/sign-in", 303)

@@ -107,7 +107,7 @@ async def test_a_client_that_reads_nothing_is_dropped() -> None:
         finally:
             done.set()
 
-    async with served(front_module._Patient(app)) as connect:
+    async with served(http.Patient(app)) as connect:
         _, writer = await connect()
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         await done.wait()

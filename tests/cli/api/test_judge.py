@@ -191,7 +191,7 @@ def test_a_session_ends_with_what_lets_the_user_in(
     resources.store.change("alice", **change)
     assert not judge.holds(asked("log.follow", token))
     assert status_of(judge, asked("users.list", token)) == 401
-    back = {"disabled": False, "role": "admin", "expires": None, "sources": None}
+    back: dict[str, Any] = {"disabled": False, "role": "admin", "expires": None, "sources": None}
     resources.store.change("alice", **back)
     assert status_of(judge, asked("users.list", token)) == 401, "it has ended for good"
 

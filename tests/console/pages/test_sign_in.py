@@ -96,13 +96,13 @@ def test_the_address_is_what_a_proxy_says_that_is_believed(
         (tmp_path / name).mkdir()
     with world_at(tmp_path / "a", monkeypatch) as world_without:
         world_without.resources.store.change("ada", sources="198.51.100.7")
-        browser = world_without.browser(**{"X-Forwarded-For": "198.51.100.7"})
+        browser = world_without.browser("", **{"X-Forwarded-For": "198.51.100.7"})
         assert browser.sign_in("ada").status_code == 401, "nobody else is believed"
     with world_at(tmp_path / "b", monkeypatch, proxies="192.0.2.0/24") as world_with:
         world_with.resources.store.change("ada", sources="198.51.100.7")
-        browser = world_with.browser(**{"X-Forwarded-For": "203.0.113.1, 198.51.100.7"})
+        browser = world_with.browser("", **{"X-Forwarded-For": "203.0.113.1, 198.51.100.7"})
         assert browser.sign_in("ada").status_code == 303
-        browser = world_with.browser(**{"X-Forwarded-For": "198.51.100.7, 203.0.113.1"})
+        browser = world_with.browser("", **{"X-Forwarded-For": "198.51.100.7, 203.0.113.1"})
         assert browser.sign_in("ada").status_code == 401, "the client itself has said the first"
 
 

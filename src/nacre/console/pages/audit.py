@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from nacre.console.web.calls import APIRefused
-from nacre.console.web.visit import SEES, Page, Visit
+from nacre.console.web.visit import SEES, ConsolePage, BrowserVisit
 
 _FILTERS = ("user", "event", "outcome", "path", "peer", "since", "until")
 _LISTED = 100
@@ -35,7 +35,7 @@ _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """How a text begins that a spreadsheet would compute."""
 
 
-async def _search(visit: Visit) -> Response:
+async def _search(visit: BrowserVisit) -> Response:
     chosen = _chosen(visit)
     choices = await _choices(visit)
     problem, events = "", []
@@ -57,12 +57,12 @@ async def _search(visit: Visit) -> Response:
     )
 
 
-def _chosen(visit: Visit) -> dict[str, str]:
+def _chosen(visit: BrowserVisit) -> dict[str, str]:
     found = {name: visit.asked(name).strip() for name in _FILTERS}
     return {name: text for name, text in found.items() if text}
 
 
-async def _choices(visit: Visit) -> dict[str, list[str]]:
+async def _choices(visit: BrowserVisit) -> dict[str, list[str]]:
     """Return the words that a parameter of the search may be."""
     document = await visit.console.api.document()
     parameters = document["paths"]["/v1/audit"]["get"]["parameters"]
@@ -97,7 +97,7 @@ _FORMS: Mapping[str, tuple[str, str, Callable[[Mapping[str, Any]], str]]] = {
 """The forms of a file: the media type, the first line, and what makes the line of an event."""
 
 
-async def _export(visit: Visit) -> Response:
+async def _export(visit: BrowserVisit) -> Response:
     kind = visit.part("form")
     if kind not in _FORMS:
         raise HTTPException(404)
@@ -110,7 +110,7 @@ async def _export(visit: Visit) -> Response:
 
 
 async def _lines(
-    visit: Visit,
+    visit: BrowserVisit,
     chosen: Mapping[str, str],
     page: Mapping[str, Any],
     head: str,
@@ -130,7 +130,7 @@ async def _lines(
         page = await _page(visit, chosen, page["last"])
 
 
-async def _page(visit: Visit, chosen: Mapping[str, str], after: int) -> Any:
+async def _page(visit: BrowserVisit, chosen: Mapping[str, str], after: int) -> Any:
     query = {**chosen, "limit": _AT_ONCE, "after": after}
     for _ in range(_MOST_PAUSES):
         try:
@@ -143,6 +143,6 @@ async def _page(visit: Visit, chosen: Mapping[str, str], after: int) -> Any:
 
 
 PAGES = (
-    Page(method="GET", path="/audit", roles=SEES, answer=_search, title="Audit"),
-    Page(method="GET", path="/audit/export.{form}", roles=SEES, answer=_export),
+    ConsolePage(method="GET", path="/audit", roles=SEES, answer=_search, title="Audit"),
+    ConsolePage(method="GET", path="/audit/export.{form}", roles=SEES, answer=_export),
 )

@@ -7,18 +7,18 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from nacre.console.web.visit import CHANGES, SEES, Page, Visit
+from nacre.console.web.visit import CHANGES, SEES, ConsolePage, BrowserVisit
 
 _LISTED = 200
 _UNITS = {"minutes": 60, "hours": 3600, "days": 86400}
 
 
-async def _list(visit: Visit) -> Response:
+async def _list(visit: BrowserVisit) -> Response:
     found = await visit.get("bans", query={"limit": _LISTED, "after": visit.asked("after")})
     return visit.show("bans.html", bans=found["bans"], next=found["next"], units=list(_UNITS))
 
 
-async def _add(visit: Visit) -> Response:
+async def _add(visit: BrowserVisit) -> Response:
     form = visit.form
     body: dict[str, Any] = {
         "network": form.get("network", "").strip(),
@@ -33,14 +33,14 @@ async def _add(visit: Visit) -> Response:
     return visit.go("/bans", f"{done['network']} is in the list.")
 
 
-async def _remove(visit: Visit) -> Response:
+async def _remove(visit: BrowserVisit) -> Response:
     network = visit.form.get("network", "")
     await visit.call("DELETE", "bans", network)
     return visit.go("/bans", f"{network} is no more in the list.")
 
 
 PAGES = (
-    Page(method="GET", path="/bans", roles=SEES, answer=_list, title="Bans"),
-    Page(method="POST", path="/bans", roles=CHANGES, answer=_add),
-    Page(method="POST", path="/bans/remove", roles=CHANGES, answer=_remove),
+    ConsolePage(method="GET", path="/bans", roles=SEES, answer=_list, title="Bans"),
+    ConsolePage(method="POST", path="/bans", roles=CHANGES, answer=_add),
+    ConsolePage(method="POST", path="/bans/remove", roles=CHANGES, answer=_remove),
 )

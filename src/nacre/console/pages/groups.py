@@ -7,10 +7,10 @@ from starlette.responses import Response
 from nacre.console.pages.settings_form import changed, fields
 from nacre.console.pages.users import LISTED
 from nacre.console.web.calls import quoted
-from nacre.console.web.visit import CHANGES, SEES, Page, Visit
+from nacre.console.web.visit import CHANGES, SEES, ConsolePage, BrowserVisit
 
 
-async def _list(visit: Visit) -> Response:
+async def _list(visit: BrowserVisit) -> Response:
     query = {"limit": LISTED, "after": visit.asked("after")}
     found = await visit.get("groups", query=query)
     return visit.show("groups.html", groups=found["groups"], next=found["next"])
@@ -20,13 +20,13 @@ def _path(name: str) -> str:
     return f"/groups/{quoted(name)}"
 
 
-async def _add(visit: Visit) -> Response:
+async def _add(visit: BrowserVisit) -> Response:
     name = visit.form.get("name", "").strip()
     await visit.call("POST", "groups", body={"name": name})
     return visit.go(_path(name), f"The group {name} was added.")
 
 
-async def _show(visit: Visit) -> Response:
+async def _show(visit: BrowserVisit) -> Response:
     name = visit.part("name")
     group = await visit.get("groups", name)
     query = {"limit": LISTED, "after": visit.asked("after")}
@@ -44,7 +44,7 @@ async def _show(visit: Visit) -> Response:
     )
 
 
-async def _change(visit: Visit) -> Response:
+async def _change(visit: BrowserVisit) -> Response:
     name = visit.part("name")
     group = await visit.get("groups", name)
     document = await visit.console.api.document()
@@ -54,16 +54,16 @@ async def _change(visit: Visit) -> Response:
     return visit.go(_path(name), "Saved." if settings else "Nothing was to be changed.")
 
 
-async def _remove(visit: Visit) -> Response:
+async def _remove(visit: BrowserVisit) -> Response:
     name = visit.part("name")
     await visit.call("DELETE", "groups", name)
     return visit.go("/groups", f"The group {name} was removed.")
 
 
 PAGES = (
-    Page(method="GET", path="/groups", roles=SEES, answer=_list, title="Groups"),
-    Page(method="POST", path="/groups", roles=CHANGES, answer=_add),
-    Page(method="GET", path="/groups/{name}", roles=SEES, answer=_show),
-    Page(method="POST", path="/groups/{name}/settings", roles=CHANGES, answer=_change),
-    Page(method="POST", path="/groups/{name}/remove", roles=CHANGES, answer=_remove),
+    ConsolePage(method="GET", path="/groups", roles=SEES, answer=_list, title="Groups"),
+    ConsolePage(method="POST", path="/groups", roles=CHANGES, answer=_add),
+    ConsolePage(method="GET", path="/groups/{name}", roles=SEES, answer=_show),
+    ConsolePage(method="POST", path="/groups/{name}/settings", roles=CHANGES, answer=_change),
+    ConsolePage(method="POST", path="/groups/{name}/remove", roles=CHANGES, answer=_remove),
 )

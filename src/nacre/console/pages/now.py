@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from nacre.console.web.browsers import MOST_STREAMS
 from nacre.console.web.calls import APIRefused
-from nacre.console.web.visit import CHANGES, SEES, Page, Visit
+from nacre.console.web.visit import CHANGES, SEES, ConsolePage, BrowserVisit
 
 _LIVE = "/v1/connections/live"
 
@@ -57,13 +57,13 @@ def _traffic(one: Mapping[str, Any]) -> Traffic | None:
     return details["received"], details["sent"]
 
 
-async def _now(visit: Visit) -> Response:
+async def _now(visit: BrowserVisit) -> Response:
     found = await visit.get("connections")
     rows = Sampled().rows(found["connections"], 0.0)
     return visit.show("now.html", rows=rows, silent=found["silent"])
 
 
-async def _events(visit: Visit) -> Response:
+async def _events(visit: BrowserVisit) -> Response:
     """Answer with the rows of the table, every two seconds, as server-sent events."""
     session = visit.own
     if session.streams >= MOST_STREAMS:
@@ -71,7 +71,7 @@ async def _events(visit: Visit) -> Response:
     return StreamingResponse(_tables(visit), media_type="text/event-stream")
 
 
-async def _tables(visit: Visit) -> AsyncIterator[str]:
+async def _tables(visit: BrowserVisit) -> AsyncIterator[str]:
     session, sampled = visit.own, Sampled()
     session.streams += 1
     try:
@@ -87,7 +87,7 @@ async def _tables(visit: Visit) -> AsyncIterator[str]:
         session.streams -= 1
 
 
-def _rendered(visit: Visit, rows: Sequence[Mapping[str, Any]]) -> str:
+def _rendered(visit: BrowserVisit, rows: Sequence[Mapping[str, Any]]) -> str:
     context = {"rows": rows, "changes": visit.changes, "csrf": visit.own.csrf}
     return visit.console.templates.render("now_rows.html", context)
 
@@ -96,7 +96,7 @@ def _event(name: str, text: str) -> str:
     return f"event: {name}\ndata: {json.dumps(text)}\n\n"
 
 
-async def _end(visit: Visit) -> Response:
+async def _end(visit: BrowserVisit) -> Response:
     number = visit.form.get("id", "")
     reason = visit.form.get("reason", "").strip()
     await visit.call("DELETE", "connections", number, query={"reason": reason} if reason else None)
@@ -104,7 +104,7 @@ async def _end(visit: Visit) -> Response:
 
 
 PAGES = (
-    Page(method="GET", path="/now", roles=SEES, answer=_now, title="Now"),
-    Page(method="GET", path="/now/events", roles=SEES, answer=_events),
-    Page(method="POST", path="/now/end", roles=CHANGES, answer=_end),
+    ConsolePage(method="GET", path="/now", roles=SEES, answer=_now, title="Now"),
+    ConsolePage(method="GET", path="/now/events", roles=SEES, answer=_events),
+    ConsolePage(method="POST", path="/now/end", roles=CHANGES, answer=_end),
 )

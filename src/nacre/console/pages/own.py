@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from nacre.console.web.visit import ALL, Page, Visit
+from nacre.console.web.visit import ALL, ConsolePage, BrowserVisit
 
 
-async def _show(visit: Visit) -> Response:
+async def _show(visit: BrowserVisit) -> Response:
     found = await visit.get("own")
     return visit.show("own.html", own=found, usage=found["usage"], keys=found["keys"])
 
 
-PAGES = (Page(method="GET", path="/you", roles=ALL, answer=_show, title="You"),)
+PAGES = (ConsolePage(method="GET", path="/you", roles=ALL, answer=_show, title="You"),)

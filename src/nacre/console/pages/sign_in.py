@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from nacre.console.web.calls import APIRefused, path_of
-from nacre.console.web.visit import ALL, SEES, Page, Visit
+from nacre.console.web.visit import ALL, SEES, ConsolePage, BrowserVisit
 from nacre.server.admission.sources import network_of
 
 _BITS = (32, 64)
@@ -15,17 +15,17 @@ _TOLD = (401, 403, 422, 429)
 """The statuses of the API that are about who signs in; others are faults."""
 
 
-async def _begin(visit: Visit) -> Response:
+async def _begin(visit: BrowserVisit) -> Response:
     if visit.session is None:
         return visit.go("/sign-in")
     return visit.go("/now" if visit.session.role in SEES else "/you", visit.session.take_notice())
 
 
-async def _form(visit: Visit) -> Response:
+async def _form(visit: BrowserVisit) -> Response:
     return visit.go("/") if visit.session is not None else _shown(visit)
 
 
-def _shown(visit: Visit, status: int = 200, problem: str = "") -> Response:
+def _shown(visit: BrowserVisit, status: int = 200, problem: str = "") -> Response:
     sessions = visit.console.sessions
     key = sessions.form_key()
     name = visit.form.get("name", "")
@@ -34,7 +34,7 @@ def _shown(visit: Visit, status: int = 200, problem: str = "") -> Response:
     return answer
 
 
-async def _sign_in(visit: Visit) -> Response:
+async def _sign_in(visit: BrowserVisit) -> Response:
     sessions, form = visit.console.sessions, visit.form
     if not sessions.is_form_key(visit.request.cookies, form.get("key", "")):
         return _shown(visit, 403, "The page was open for too long, or has no cookies. Try again.")
@@ -58,12 +58,12 @@ async def _sign_in(visit: Visit) -> Response:
     return answer
 
 
-def _set_cookie(visit: Visit, answer: Response, name: str, text: str) -> None:
+def _set_cookie(visit: BrowserVisit, answer: Response, name: str, text: str) -> None:
     secure = visit.console.sessions.secure
     answer.set_cookie(name, text, path="/", secure=secure, httponly=True, samesite="strict")
 
 
-async def _sign_out(visit: Visit) -> Response:
+async def _sign_out(visit: BrowserVisit) -> Response:
     visit.console.sessions.end(visit.own)
     await visit.call("DELETE", "own", "session")
     answer = visit.go("/sign-in")
@@ -72,8 +72,8 @@ async def _sign_out(visit: Visit) -> Response:
 
 
 PAGES = (
-    Page(method="GET", path="/", roles=(), answer=_begin),
-    Page(method="GET", path="/sign-in", roles=(), answer=_form),
-    Page(method="POST", path="/sign-in", roles=(), answer=_sign_in),
-    Page(method="POST", path="/sign-out", roles=ALL, answer=_sign_out),
+    ConsolePage(method="GET", path="/", roles=(), answer=_begin),
+    ConsolePage(method="GET", path="/sign-in", roles=(), answer=_form),
+    ConsolePage(method="POST", path="/sign-in", roles=(), answer=_sign_in),
+    ConsolePage(method="POST", path="/sign-out", roles=ALL, answer=_sign_out),
 )

@@ -9,13 +9,13 @@ from starlette.responses import Response
 
 from nacre.console.pages.settings_form import changed, fields
 from nacre.console.web.calls import APIRefused, quoted
-from nacre.console.web.visit import CHANGES, SEES, Page, Visit
+from nacre.console.web.visit import CHANGES, SEES, ConsolePage, BrowserVisit
 
 LISTED = 50
 """Users and groups on a page."""
 
 
-async def _list(visit: Visit) -> Response:
+async def _list(visit: BrowserVisit) -> Response:
     if name := visit.asked("name").strip():
         return visit.go(user_path(name))
     query = {"limit": LISTED, "after": visit.asked("after")}
@@ -28,7 +28,7 @@ def user_path(name: str) -> str:
     return f"/users/{quoted(name)}"
 
 
-async def _add(visit: Visit) -> Response:
+async def _add(visit: BrowserVisit) -> Response:
     form = visit.form
     body: dict[str, Any] = {"name": form.get("name", "").strip()}
     if form.get("password"):
@@ -41,7 +41,7 @@ async def _add(visit: Visit) -> Response:
     return visit.go(user_path(body["name"]), f"{body['name']} was added.")
 
 
-async def _show(visit: Visit) -> Response:
+async def _show(visit: BrowserVisit) -> Response:
     name = visit.part("name")
     user = await visit.get("users", name)
     keys = await visit.get("users", name, "keys")
@@ -59,7 +59,7 @@ async def _show(visit: Visit) -> Response:
     )
 
 
-async def _change(visit: Visit) -> Response:
+async def _change(visit: BrowserVisit) -> Response:
     name, form = visit.part("name"), visit.form
     user = await visit.get("users", name)
     document = await visit.console.api.document()
@@ -74,7 +74,7 @@ async def _change(visit: Visit) -> Response:
     return visit.go(user_path(name), "Saved." if body else "Nothing was to be changed.")
 
 
-async def _switch(visit: Visit) -> Response:
+async def _switch(visit: BrowserVisit) -> Response:
     """Enable or disable a user; who is disabled has no connections any more, either."""
     name, disabled = visit.part("name"), visit.form.get("disabled") == "yes"
     await visit.call("PATCH", "users", name, body={"disabled": disabled})
@@ -89,7 +89,7 @@ async def _switch(visit: Visit) -> Response:
     return visit.go(user_path(name), told)
 
 
-async def _remove(visit: Visit) -> Response:
+async def _remove(visit: BrowserVisit) -> Response:
     name = visit.part("name")
     if visit.form.get("name") != name:
         return visit.go(user_path(name), "Nothing was removed: type the name to confirm it.")
@@ -97,7 +97,7 @@ async def _remove(visit: Visit) -> Response:
     return visit.go("/users", f"{name} was removed.")
 
 
-async def _password(visit: Visit) -> Response:
+async def _password(visit: BrowserVisit) -> Response:
     name, form = visit.part("name"), visit.form
     if not form.get("password"):
         await visit.call("DELETE", "users", name, "password")
@@ -107,7 +107,7 @@ async def _password(visit: Visit) -> Response:
     return visit.go(user_path(name), "The password was set.")
 
 
-async def _add_key(visit: Visit) -> Response:
+async def _add_key(visit: BrowserVisit) -> Response:
     name = visit.part("name")
     key = visit.form.get("key", "").strip()
     done = await visit.call("POST", "users", name, "keys", body={"key": key})
@@ -115,13 +115,13 @@ async def _add_key(visit: Visit) -> Response:
     return visit.go(user_path(name), f"{name} has the key {prints}.")
 
 
-async def _remove_key(visit: Visit) -> Response:
+async def _remove_key(visit: BrowserVisit) -> Response:
     name, fingerprint = visit.part("name"), visit.form.get("fingerprint", "")
     await visit.call("DELETE", "users", name, "keys", fingerprint)
     return visit.go(user_path(name), f"The key {fingerprint} was removed.")
 
 
-async def _add_factor(visit: Visit) -> Response:
+async def _add_factor(visit: BrowserVisit) -> Response:
     """Show a new second factor, which is not kept here: the page can't be opened again."""
     name = visit.part("name")
     made = await visit.call("POST", "users", name, "totp")
@@ -133,7 +133,7 @@ async def _add_factor(visit: Visit) -> Response:
     return visit.show("factor.html", name=name, made=made, size=len(rows), drawn=drawn, path=path)
 
 
-async def _remove_factor(visit: Visit) -> Response:
+async def _remove_factor(visit: BrowserVisit) -> Response:
     name = visit.part("name")
     await visit.call("DELETE", "users", name, "totp")
     return visit.go(user_path(name), "The second factor was removed.")
@@ -142,15 +142,15 @@ async def _remove_factor(visit: Visit) -> Response:
 _USER = "/users/{name}"
 
 PAGES = (
-    Page(method="GET", path="/users", roles=SEES, answer=_list, title="Users"),
-    Page(method="POST", path="/users", roles=CHANGES, answer=_add),
-    Page(method="GET", path=_USER, roles=SEES, answer=_show),
-    Page(method="POST", path=f"{_USER}/settings", roles=CHANGES, answer=_change),
-    Page(method="POST", path=f"{_USER}/disabled", roles=CHANGES, answer=_switch),
-    Page(method="POST", path=f"{_USER}/remove", roles=CHANGES, answer=_remove),
-    Page(method="POST", path=f"{_USER}/password", roles=CHANGES, answer=_password),
-    Page(method="POST", path=f"{_USER}/keys", roles=CHANGES, answer=_add_key),
-    Page(method="POST", path=f"{_USER}/keys/remove", roles=CHANGES, answer=_remove_key),
-    Page(method="POST", path=f"{_USER}/totp", roles=CHANGES, answer=_add_factor),
-    Page(method="POST", path=f"{_USER}/totp/remove", roles=CHANGES, answer=_remove_factor),
+    ConsolePage(method="GET", path="/users", roles=SEES, answer=_list, title="Users"),
+    ConsolePage(method="POST", path="/users", roles=CHANGES, answer=_add),
+    ConsolePage(method="GET", path=_USER, roles=SEES, answer=_show),
+    ConsolePage(method="POST", path=f"{_USER}/settings", roles=CHANGES, answer=_change),
+    ConsolePage(method="POST", path=f"{_USER}/disabled", roles=CHANGES, answer=_switch),
+    ConsolePage(method="POST", path=f"{_USER}/remove", roles=CHANGES, answer=_remove),
+    ConsolePage(method="POST", path=f"{_USER}/password", roles=CHANGES, answer=_password),
+    ConsolePage(method="POST", path=f"{_USER}/keys", roles=CHANGES, answer=_add_key),
+    ConsolePage(method="POST", path=f"{_USER}/keys/remove", roles=CHANGES, answer=_remove_key),
+    ConsolePage(method="POST", path=f"{_USER}/totp", roles=CHANGES, answer=_add_factor),
+    ConsolePage(method="POST", path=f"{_USER}/totp/remove", roles=CHANGES, answer=_remove_factor),
 )

@@ -156,4 +156,4 @@ async def _events(answer: httpx.Response) -> AsyncIterator[Any]:
 
 
 def _silent(error: httpx.HTTPError) -> APIRefused:
-    return APIRefused(503, f"the API does not answer: {error or type(error).__name__}")
+    return APIRefused(503, f"the API does not answer: {str(error) or type(error).__name__}")

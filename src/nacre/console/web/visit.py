@@ -37,7 +37,7 @@ class Console:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class ConsolePage:
     """A page, or something that a form of one does.
 
     :ivar path: with ``{name}`` for parameters.
@@ -53,7 +53,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
+class BrowserVisit:
     """A request.
 
     :ivar session: that of the browser; None for a page without one.
@@ -136,4 +136,4 @@ class Visit:
         return RedirectResponse(path, 303)
 
 
-Answer: TypeAlias = Callable[[Visit], Awaitable[Response]]
+Answer: TypeAlias = Callable[[BrowserVisit], Awaitable[Response]]

@@ -1,0 +1,118 @@
+"""``nacre console`` beside ``nacre serve``, with OpenSSH's client connected."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from interop.api_client import address_of, make_key
+from interop.clients import Login
+from interop.daemons import RUN_AS, Daemon, State, start_nacre
+from interop.programs import NACRE, environment, manage
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
+
+PASSWORD = "right words"
+
+
+class Person:
+    """Somebody at a browser."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self.http = http
+
+    def field(self, path: str, name: str) -> str:
+        found = re.search(rf'name="{name}" value="([^"]+)"', self.http.get(path).text)
+        assert found is not None
+        return found[1]
+
+    def sign_in(self, name: str, password: str) -> httpx.Response:
+        fields = {"name": name, "password": password, "key": self.field("/sign-in", "key")}
+        return self.http.post("/sign-in", data=fields)
+
+    def post(self, path: str, **fields: str) -> httpx.Response:
+        return self.http.post(path, data={"csrf": self.field("/you", "csrf"), **fields})
+
+
+@pytest.fixture
+def state(tmp_path: Path, keys: dict[str, Path]) -> State:
+    state = State(tmp_path / "state")
+    state.add_user("alice", keys=[keys["ed25519"].with_suffix(".pub")])
+    words = ["user", "add", "ada", "--password-stdin", "--role", "admin"]
+    words += ["--run-as", RUN_AS[1]] if RUN_AS else []
+    manage(*words, "--state", state.path, typed=f"{PASSWORD}\n")
+    return state
+
+
+@contextmanager
+def console(state: State, server: Daemon, tmp_path: Path) -> Iterator[Person]:
+    key = tmp_path / "console.key"
+    key.touch(0o600)
+    key.write_text(make_key(state, "console", "sessions:write"))
+    words = ["--listen", "127.0.0.1:0", "--api", f"http://{address_of(server)}"]
+    with Daemon("nacre console", [*NACRE, "console", *words, "--key-file", key]) as running:
+        url = running.wait_for(r"nacre console: (http://\S+)")[1]
+        with httpx.Client(base_url=url, timeout=30, trust_env=False) as http:
+            yield Person(http)
+        assert running.stop() == 0
+        assert "Traceback" not in running.tail()
+
+
+def test_an_admin_sees_who_is_on_and_ends_it_with_a_click(
+    state: State, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    with (
+        start_nacre(state, "--api", "127.0.0.1:0", "--audit") as server,
+        console(state, server, tmp_path) as ada,
+    ):
+        assert ada.http.get("/users").headers["location"] == "/sign-in"
+        assert ada.sign_in("ada", "wrong words").status_code == 401
+        server.wait_for(r'event=api key=console action=sessions\.add .*reason="wrong password')
+        assert ada.sign_in("ada", PASSWORD).status_code == 303
+        _watch(ada, Login(server, "alice", tmp_path, keys["ed25519"]))
+        server.wait_for(r"event=api key=user:ada action=connection\.end target=\S+ status=204")
+        text = ada.http.get("/audit?event=login&user=alice").text
+        assert "publickey" in text
+        exported = ada.http.get("/audit/export.json?event=login&user=alice").text
+        assert json.loads(exported.splitlines()[0])["user"] == "alice"
+        assert ada.post("/users/alice/settings", **{"setting.max_sessions": "2"}).status_code == 303
+        words = ["user", "list", "--json", "--columns", "name,max_sessions"]
+        shown = {one["name"]: one for one in json.loads(manage(*words, "--state", state.path))}
+        assert shown["alice"]["max_sessions"] == 2
+        assert ada.post("/sign-out").status_code == 303
+        assert ada.http.get("/now").headers["location"] == "/sign-in"
+
+
+def _watch(ada: Person, alice: Login) -> None:
+    client = subprocess.Popen(
+        [*alice.ssh("BatchMode=yes"), "echo here; exec cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        start_new_session=True,
+    )
+    try:
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"here\n"
+        with ada.http.stream("GET", "/now/events") as answer:
+            rows = (json.loads(one[6:]) for one in answer.iter_lines() if one[:6] == "data: ")
+            table = next(rows)
+            assert "alice" in table
+            assert "exec cat" in table
+            assert "/s" in next(rows), "the second event has rates"
+        number = re.search(r'name="id" value="([^"]+)"', table)
+        assert number is not None
+        reason = {"reason": "The host goes down at noon."}
+        assert ada.post("/now/end", id=number[1], **reason).status_code == 303
+        assert b"The host goes down at noon." in client.communicate(timeout=20)[1]
+    finally:
+        client.kill()
+        client.communicate(timeout=20)
