@@ -21,13 +21,14 @@ from nacre.daemon.store.values import Group, StoredKey, StoredUser
 from nacre.keys import generate
 
 POSTS = [page for page in PAGES if page.method == "POST" and page.roles]
+_STREAMS = {"/now/events", "/audit/export.{form}", "/watch/{id}/events"}
 FOR_SOME = [page for page in PAGES if page.roles]
 
 
 def filled(page: ConsolePage) -> str:
     """Return a path of a page: of the user ada, say."""
     path = page.path.replace("/groups/{name}", "/groups/staff").replace("{form}", "csv")
-    return path.replace("{name}", "ada")
+    return path.replace("{name}", "ada").replace("{id}", "1.1")
 
 
 @pytest.mark.parametrize("page", FOR_SOME, ids=lambda page: f"{page.method} {page.path}")
@@ -56,7 +57,9 @@ def test_a_page_is_for_its_roles(world: World, page: ConsolePage) -> None:
 
 
 @pytest.mark.parametrize("page", POSTS, ids=lambda page: page.path)
-def test_a_form_without_the_key_of_the_session_does_nothing(world: World, page: ConsolePage) -> None:
+def test_a_form_without_the_key_of_the_session_does_nothing(
+    world: World, page: ConsolePage
+) -> None:
     browser = world.browser("ada")
     other = world.browser("ada").csrf()
     before = list(world.direct.calls)
@@ -143,7 +146,16 @@ def test_what_others_say_is_text_on_each_page(
     monkeypatch.setattr(people, "check_name", lambda *_: None)
     told = browser.get(browser.post("/users", name=EVIL.replace("/", "")).headers["location"]).text
     assert ("<script>alert" in told, "&lt;script&gt;" in told) == (False, True)
-    pages = ["/users", "/users/ada", "/groups/staff", "/bans", "/now", "/now/events", "/audit"]
+    pages = [
+        f"/watch/{EVIL.replace('/', '')}",
+        "/users",
+        "/users/ada",
+        "/groups/staff",
+        "/bans",
+        "/now",
+        "/now/events",
+        "/audit",
+    ]
     for path in pages:
         text = browser.get(path).text
         assert "&lt;script&gt;" in text, path
@@ -175,7 +187,7 @@ def test_each_answer_has_a_strict_policy(world: World) -> None:
 def test_no_page_has_scripts_or_styles_inside(world: World) -> None:
     browser = world.browser("ada")
     for page in FOR_SOME:
-        if page.method == "GET" and page.path not in ("/now/events", "/audit/export.{form}"):
+        if page.method == "GET" and page.path not in _STREAMS:
             text = browser.get(filled(page)).text
             assert not re.search(r"<script(?! src=)|<style|\sstyle=|\son\w+=", text), page.path
             assert '<html lang="en">' in text

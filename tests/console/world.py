@@ -74,7 +74,7 @@ class DirectAPI(httpx.AsyncBaseTransport):
         try:
             permit = self.judge.judge(asked)
             self.calls.append((permit.key, action.name))
-            call = call_of(asked, action, permit.session)
+            call = call_of(asked, permit)
             if action.work == "follow":
                 return httpx.Response(200, content=self._stream())
             done = action.perform(self._resources, call)
@@ -87,7 +87,8 @@ class DirectAPI(httpx.AsyncBaseTransport):
     async def _stream(self) -> AsyncIterator[bytes]:
         for event in self.events:
             yield b":\n\n"
-            yield f"event: connections\ndata: {json.dumps(event)}\n\n".encode()
+            name = event.get("event", "connections")
+            yield f"event: {name}\ndata: {json.dumps(event)}\n\n".encode()
 
 
 def _found(method: str, path: str) -> tuple[Action, tuple[str, ...]] | None:

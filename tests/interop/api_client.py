@@ -91,9 +91,15 @@ class APIClient:
             yield (json.loads(one[6:]) for one in lines if one.startswith("data: "))
 
     @contextmanager
-    def _lines(self, name: str, query: dict[str, Any]) -> Iterator[Iterator[str]]:
-        path = BY_NAME[name].path
-        with self._http.stream("GET", path, headers=self.headers(), params=query) as answer:
+    def watch(self, number: str) -> Iterator[Iterator[dict[str, Any]]]:
+        """Watch a session of a connection."""
+        with self._lines("connection.watch", {}, id=number) as lines:
+            yield (json.loads(one[6:]) for one in lines if one.startswith("data: "))
+
+    @contextmanager
+    def _lines(self, name: str, query: dict[str, Any], **path: str) -> Iterator[Iterator[str]]:
+        path_of = BY_NAME[name].path.format(**path)
+        with self._http.stream("GET", path_of, headers=self.headers(), params=query) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             self.called.add(name)
             yield answer.iter_lines()

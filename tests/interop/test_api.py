@@ -206,6 +206,9 @@ def _sessions(api: APIClient, alice: Login) -> None:
     with connected(alice), own.live() as events:
         (found,) = next(events)["connections"]
         assert (found["user"], found["state"]) == ("alice", "open")
+        with own.watch(found["id"]) as shown:
+            assert next(shown)["text"].startswith("here\n")
+            assert "alice through " in next(shown)["text"], "the session's user is told"
     assert own.call("own.leave").status_code == 204
     assert own.call("own.show").status_code == 401
     api.called |= own.called

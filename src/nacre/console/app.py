@@ -14,19 +14,20 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from nacre.console.pages import audit, bans, groups, now, own, sign_in, users
+from nacre.console.pages import audit, bans, groups, now, own, sign_in, users, watch
 from nacre.console.web.browsers import BrowserSessions
 from nacre.console.web.calls import APIRefused, ConsoleAPI
 from nacre.console.web.forms import read_form
 from nacre.console.web.guard import Guard
 from nacre.console.web.rendering import STATIC, Templates
-from nacre.console.web.visit import Console, ConsolePage, BrowserVisit
+from nacre.console.web.visit import BrowserVisit, Console, ConsolePage
 from nacre.server.admission.bucket import Buckets
 from nacre.server.admission.networks import NetworkSet
 
 PAGES: tuple[ConsolePage, ...] = (
     *sign_in.PAGES,
     *now.PAGES,
+    *watch.PAGES,
     *users.PAGES,
     *groups.PAGES,
     *bans.PAGES,

@@ -94,13 +94,13 @@ def test_guesses_keep_nobody_out_who_has_a_key(judge: KeyJudge, resources: Resou
 
 
 def test_parameters_have_their_types_and_defaults() -> None:
-    found = call_of(asked(query=("limit", "7")), BY_NAME["users.list"])
+    found = call_of(asked(query=("limit", "7")), Permit(BY_NAME["users.list"]))
     assert found.query == {"limit": 7, "after": ""}
     query = ("user", "a", "event", "x", "user", "b")
-    found = call_of(asked("log.follow", query=query), BY_NAME["log.follow"])
+    found = call_of(asked("log.follow", query=query), Permit(BY_NAME["log.follow"]))
     assert found.query == {"user": ["a", "b"], "event": ["x"]}
     call = asked("users.show", path=("name", "alice"))
-    assert call_of(call, BY_NAME["users.show"]).path == {"name": "alice"}
+    assert call_of(call, Permit(BY_NAME["users.show"])).path == {"name": "alice"}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_parameters_have_their_types_and_defaults() -> None:
 )
 def test_a_call_of_another_form_is_refused(action: str, more: dict[str, Any], status: int) -> None:
     with pytest.raises(Problem) as raised:
-        call_of(asked(action, **more), BY_NAME[action])
+        call_of(asked(action, **more), Permit(BY_NAME[action]))
     assert raised.value.status == status
     members = raised.value.members()
     assert (members["type"], members["status"]) == ("about:blank", status)

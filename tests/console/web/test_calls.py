@@ -66,7 +66,7 @@ async def test_a_stream_has_the_data_of_events_and_a_bound(
     monkeypatch.setattr(module, "_LONGEST_LINE", 50)
     api = api_of(httpx.Response(200, content=lines()))
     async with api.stream("token", "/x") as events:
-        assert await anext(events) == {"a": 1}
+        assert await anext(events) == ("x", {"a": 1})
         with pytest.raises(APIRefused, match="more than fits"):
             await anext(events)
     await api.close()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from importlib.resources import files
 from typing import Any
 
 import pytest
 from jinja2 import UndefinedError
 
-from nacre.console.web.rendering import STATIC, Templates, moment, since, size, span, words
+from nacre.console.web.rendering import STATIC, Templates, moment, said, since, size, span, words
 
 
 @pytest.mark.parametrize(
@@ -27,11 +28,19 @@ def test_times() -> None:
     ]
     assert since(time.time() - 7300) == "2 h"
     assert words("max_sessions") == "max sessions"
+    assert [said(one) for one in (True, False, 1, "x")] == ["yes", "no", "1", "x"]
 
 
 def test_what_is_put_in_is_text_and_what_is_missing_is_a_fault() -> None:
     templates = Templates()
-    common: dict[str, Any] = {"me": None, "notice": "", "menu": [], "here": "/", "csrf": "", "changes": False}
+    common: dict[str, Any] = {
+        "me": None,
+        "notice": "",
+        "menu": [],
+        "here": "/",
+        "csrf": "",
+        "changes": False,
+    }
     text = templates.render("problem.html", {**common, "code": 404, "detail": "<b>x</b>"})
     assert "&lt;b&gt;x&lt;/b&gt;" in text
     with pytest.raises(UndefinedError):
@@ -39,9 +48,17 @@ def test_what_is_put_in_is_text_and_what_is_missing_is_a_fault() -> None:
 
 
 def test_a_file_that_changes_has_another_address() -> None:
-    assert set(STATIC) == {"console.css", "console.js"}
     static = Templates()._environment.globals["static"]
     assert isinstance(static, dict)
     assert static["console.js"].startswith("/static/console.js?")
-    first = sum(len(data) for data, _ in STATIC.values())
+    first = sum(len(STATIC[name][0]) for name in ("console.css", "console.js"))
     assert first < 50_000, "a first page has less than 200 kB"
+
+
+def test_what_others_have_written_comes_with_its_licence() -> None:
+    folder = files("nacre.console").joinpath("static")
+    notice = folder.joinpath("NOTICE").read_text()
+    own = {"console.css", "console.js", "watch.js"}
+    for name in STATIC.keys() - own:
+        assert name in notice
+    assert "Apache License" in folder.joinpath("asciinema-player.LICENSE").read_text()

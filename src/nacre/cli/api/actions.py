@@ -228,6 +228,16 @@ ACTIONS: tuple[Action, ...] = (
         query={"reason": {"type": "string", "maxLength": 512}},
     ),
     Action(
+        name="connection.watch",
+        method="GET",
+        path="/v1/connections/{id}/watch",
+        scope="watch:read",
+        work="follow",
+        summary="Watch a session of a connection, as server-sent events",
+        perform=_by_other_means,
+        query={"channel": {"type": "integer", "minimum": 0, "maximum": (1 << 32) - 1}},
+    ),
+    Action(
         name="audit.search",
         method="GET",
         path="/v1/audit",

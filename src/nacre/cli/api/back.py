@@ -36,6 +36,7 @@ from nacre.cli.api.pipe import (
 )
 from nacre.cli.api.streams.connections_stream import ConnectionFeed
 from nacre.cli.api.streams.log_stream import follow
+from nacre.cli.api.streams.watch_stream import watch
 from nacre.daemon.audit.events import AuditEvent, written
 from nacre.daemon.audit.table import now
 from nacre.daemon.control.caller import ControlCaller
@@ -51,7 +52,11 @@ T = TypeVar("T")
 MOST_CALLS = 64
 """Calls at once, with those that follow the log."""
 
-MOST_FOLLOWING: Mapping[str, int] = {"log.follow": 4, "connections.follow": 32}
+MOST_FOLLOWING: Mapping[str, int] = {
+    "log.follow": 4,
+    "connections.follow": 32,
+    "connection.watch": 16,
+}
 """Of these, the ones that follow something. The control socket has room for others beside those
 that follow the log; it is asked for connections once, however many follow them."""
 
@@ -154,7 +159,7 @@ class Back:
         try:
             permit = await self._in(self._judging, lambda: self._judge.judge(asked))
             action, key = permit.action, permit.key
-            judged, call = action, call_of(asked, action, permit.session)
+            judged, call = action, call_of(asked, permit)
             if judged.work == "follow":
                 await self._note(asked, judged, key, call, 200, "")
                 await self._follow(asked, call)
@@ -286,7 +291,8 @@ class Back:
     def _texts(self, name: str, call: CheckedCall) -> AsyncGenerator[str, None]:
         if name == "connections.follow":
             return self._feed.follow(call)
-        return follow(self._resources.state, call)
+        stream = watch if name == "connection.watch" else follow
+        return stream(self._resources.state, call)
 
 
 _OUTCOMES = {401: "refused", 403: "refused"}

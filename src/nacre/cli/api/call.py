@@ -54,12 +54,14 @@ class CheckedCall:
     :ivar query: the parameters behind the path.
     :ivar body: the body; empty where the action has none.
     :ivar session: the session of the user who calls; None for a call with a key, or without one.
+    :ivar caller: who calls, as the log has it.
     """
 
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
     session: APISession | None = None
+    caller: str = ""
 
 
 class Resources:

@@ -153,19 +153,20 @@ def _too_many() -> Problem:
     return Problem(429, "too many calls: wait some seconds", {"Retry-After": "5"})
 
 
-def call_of(asked: APICall, action: Action, session: APISession | None = None) -> CheckedCall:
+def call_of(asked: APICall, permit: Permit) -> CheckedCall:
     """Return a call that fits the schemas of its action.
 
-    :param session: that of the user who calls.
     :raises Problem: it does not.
     """
     try:
+        action = permit.action
         query = _query(paired(asked.query), action.query)
         for name, value in query.items():
             check(value, action.query[name], SCHEMAS, name)
         body = _body(asked, action)
         path = dict(paired(asked.path))
-        return CheckedCall(path=path, query=query, body=body, session=session)
+        session, caller = permit.session, permit.key
+        return CheckedCall(path=path, query=query, body=body, session=session, caller=caller)
     except Mismatch as error:
         raise Problem(422, str(error)) from None
 

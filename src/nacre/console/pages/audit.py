@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from nacre.console.web.calls import APIRefused
-from nacre.console.web.visit import SEES, ConsolePage, BrowserVisit
+from nacre.console.web.visit import SEES, BrowserVisit, ConsolePage
 
 _FILTERS = ("user", "event", "outcome", "path", "peer", "since", "until")
 _LISTED = 100
@@ -51,7 +51,7 @@ async def _search(visit: BrowserVisit) -> Response:
         chosen=chosen,
         choices=choices,
         problem=problem,
-        events=[{**one, "told": _told(one["fields"])} for one in events],
+        events=[_row(one) for one in reversed(events)],
         full=len(events) == _LISTED,
         query=urlencode(chosen),
     )
@@ -67,6 +67,11 @@ async def _choices(visit: BrowserVisit) -> dict[str, list[str]]:
     document = await visit.console.api.document()
     parameters = document["paths"]["/v1/audit"]["get"]["parameters"]
     return {one["name"]: one["schema"]["enum"] for one in parameters if "enum" in one["schema"]}
+
+
+def _row(event: Mapping[str, Any]) -> dict[str, Any]:
+    shown = str(event["time"])[:19].replace("T", " ")
+    return {**event, "shown": shown, "told": _told(event["fields"])}
 
 
 def _told(fields: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from nacre.console.web.visit import CHANGES, SEES, ConsolePage, BrowserVisit
+from nacre.console.web.visit import CHANGES, SEES, BrowserVisit, ConsolePage
 
 _LISTED = 200
 _UNITS = {"minutes": 60, "hours": 3600, "days": 86400}

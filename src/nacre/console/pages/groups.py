@@ -7,7 +7,7 @@ from starlette.responses import Response
 from nacre.console.pages.settings_form import changed, fields
 from nacre.console.pages.users import LISTED
 from nacre.console.web.calls import quoted
-from nacre.console.web.visit import CHANGES, SEES, ConsolePage, BrowserVisit
+from nacre.console.web.visit import CHANGES, SEES, BrowserVisit, ConsolePage
 
 
 async def _list(visit: BrowserVisit) -> Response:

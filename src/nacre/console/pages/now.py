@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from starlette.exceptions import HTTPException
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from nacre.console.web.browsers import MOST_STREAMS
 from nacre.console.web.calls import APIRefused
-from nacre.console.web.visit import CHANGES, SEES, ConsolePage, BrowserVisit
+from nacre.console.web.streams import event_stream
+from nacre.console.web.visit import CHANGES, SEES, BrowserVisit, ConsolePage
 
 _LIVE = "/v1/connections/live"
 
@@ -65,26 +64,20 @@ async def _now(visit: BrowserVisit) -> Response:
 
 async def _events(visit: BrowserVisit) -> Response:
     """Answer with the rows of the table, every two seconds, as server-sent events."""
-    session = visit.own
-    if session.streams >= MOST_STREAMS:
-        raise HTTPException(429, "too many pages are open")
-    return StreamingResponse(_tables(visit), media_type="text/event-stream")
+    return event_stream(visit, _tables(visit))
 
 
-async def _tables(visit: BrowserVisit) -> AsyncIterator[str]:
+async def _tables(visit: BrowserVisit) -> AsyncGenerator[str, None]:
     session, sampled = visit.own, Sampled()
-    session.streams += 1
-    try:
-        with suppress(APIRefused):
-            async with visit.console.api.stream(session.token, _LIVE) as events:
-                async for found in events:
-                    if not visit.console.sessions.holds(session):
-                        break
-                    rows = sampled.rows(found["connections"], found["at"])
-                    yield _event("rows", _rendered(visit, rows))
-        yield _event("end", "")
-    finally:
-        session.streams -= 1
+    with suppress(APIRefused):
+        async with visit.console.api.stream(session.token, _LIVE) as events:
+            async for _, found in events:
+                if not visit.console.sessions.holds(session):
+                    break
+                yield _event(
+                    "rows", _rendered(visit, sampled.rows(found["connections"], found["at"]))
+                )
+    yield _event("end", "")
 
 
 def _rendered(visit: BrowserVisit, rows: Sequence[Mapping[str, Any]]) -> str:

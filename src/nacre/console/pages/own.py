@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from nacre.console.web.visit import ALL, ConsolePage, BrowserVisit
+from nacre.console.web.visit import ALL, BrowserVisit, ConsolePage
 
 
 async def _show(visit: BrowserVisit) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from nacre.console.web.calls import APIRefused, path_of
-from nacre.console.web.visit import ALL, SEES, ConsolePage, BrowserVisit
+from nacre.console.web.visit import ALL, SEES, BrowserVisit, ConsolePage
 from nacre.server.admission.sources import network_of
 
 _BITS = (32, 64)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from nacre.console.pages.settings_form import changed, fields
 from nacre.console.web.calls import APIRefused, quoted
-from nacre.console.web.visit import CHANGES, SEES, ConsolePage, BrowserVisit
+from nacre.console.web.visit import CHANGES, SEES, BrowserVisit, ConsolePage
 
 LISTED = 50
 """Users and groups on a page."""

@@ -15,6 +15,9 @@ const state = document.getElementById("live-state");
 function follow() {
   const source = new EventSource(live.dataset.live);
   source.addEventListener("rows", (event) => {
+    if (live.querySelector(":active")) {
+      return; // a click that has begun is not to lose what it is on
+    }
     const focused = live.contains(document.activeElement) ? document.activeElement.id : "";
     // The server has made this of its templates, in which all that others say is escaped.
     live.innerHTML = JSON.parse(event.data);

@@ -86,8 +86,8 @@ class ConsoleAPI:
         return self._document
 
     @asynccontextmanager
-    async def stream(self, token: str, path: str) -> AsyncIterator[AsyncIterator[Any]]:
-        """Follow something: yield the data of each server-sent event, up to the end of the context.
+    async def stream(self, token: str, path: str) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
+        """Follow something: yield the names and the data of events, up to the end of the context.
 
         :raises APIRefused: it is refused, or breaks off.
         """
@@ -147,12 +147,15 @@ def _answered(answer: httpx.Response, content: bytes) -> Any:
     raise APIRefused(answer.status_code, detail)
 
 
-async def _events(answer: httpx.Response) -> AsyncIterator[Any]:
+async def _events(answer: httpx.Response) -> AsyncIterator[tuple[str, Any]]:
+    name = ""
     async for line in answer.aiter_lines():
         if len(line) > _LONGEST_LINE:
             raise APIRefused(502, "the API says more than fits")
-        if line.startswith("data: "):
-            yield json.loads(line[6:])
+        if line.startswith("event: "):
+            name = line[7:]
+        elif line.startswith("data: "):
+            yield name, json.loads(line[6:])
 
 
 def _silent(error: httpx.HTTPError) -> APIRefused:

@@ -17,6 +17,9 @@ POLICY = "; ".join(
 )
 """The Content-Security-Policy: files of the console alone, no scripts or styles inside of pages."""
 
+PLAYER_POLICY = POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
+"""That of pages with asciinema's player, which is WebAssembly in part."""
+
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -31,14 +34,14 @@ _YEAR = 365 * 86400
 
 
 class Guard:
-    """Gives each answer these headers, and ``no-store`` where it says nothing of caches.
+    """Gives each answer these headers, and ``no-store``, where it says nothing else.
 
     :param secure: whether browsers are to come by HTTPS alone from now on.
     """
 
     def __init__(self, app: ASGIApp, *, secure: bool) -> None:
         self._app = app
-        self._headers = dict(HEADERS)
+        self._headers = {**HEADERS, "Cache-Control": "no-store"}
         if secure:
             self._headers["Strict-Transport-Security"] = f"max-age={_YEAR}"
 
@@ -46,8 +49,8 @@ class Guard:
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(self._headers)
-                headers.setdefault("Cache-Control", "no-store")
+                for name, text in self._headers.items():
+                    headers.setdefault(name, text)
             await send(message)
 
         await self._app(scope, receive, send_guarded)

@@ -18,6 +18,9 @@ STATIC: Mapping[str, tuple[bytes, str]] = {
     for name, kind in {
         "console.css": "text/css; charset=utf-8",
         "console.js": "text/javascript; charset=utf-8",
+        "watch.js": "text/javascript; charset=utf-8",
+        "asciinema-player.css": "text/css; charset=utf-8",
+        "asciinema-player.min.js": "text/javascript; charset=utf-8",
     }.items()
 }
 """The files that pages load, with their media types. Nothing else is served."""
@@ -62,6 +65,11 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def said(value: Any) -> str:
+    """Return the value of a setting as people write it."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
 class Templates:
     """The templates of the console."""
 
@@ -79,6 +87,7 @@ class Templates:
             "span": span,
             "since": since,
             "words": words,
+            "said": said,
         }
         self._environment.globals["static"] = {
             name: f"/static/{name}?{hashlib.sha256(data).hexdigest()[:12]}"

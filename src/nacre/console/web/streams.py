@@ -1,0 +1,34 @@
+"""Answers without an end: server-sent events to pages that follow something."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response, StreamingResponse
+
+from nacre.console.web.browsers import MOST_STREAMS, BrowserSession
+from nacre.console.web.visit import BrowserVisit
+
+
+def event_stream(visit: BrowserVisit, events: AsyncGenerator[str, None]) -> Response:
+    """Return an answer with these events.
+
+    :raises HTTPException: the session follows too much already.
+    """
+    if visit.own.streams >= MOST_STREAMS:
+        raise HTTPException(429, "too many pages are open that follow something")
+    return StreamingResponse(_counted(visit.own, events), media_type="text/event-stream")
+
+
+async def _counted(
+    session: BrowserSession, events: AsyncGenerator[str, None]
+) -> AsyncIterator[str]:
+    session.streams += 1
+    try:
+        async with aclosing(events):
+            async for text in events:
+                yield text
+    finally:
+        session.streams -= 1
