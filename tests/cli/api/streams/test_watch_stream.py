@@ -14,6 +14,7 @@ import pytest
 from nacre.cli.api.call import CheckedCall, Problem
 from nacre.cli.api.sessions.table import APISession
 from nacre.cli.api.streams import watch_stream as module
+from nacre.cli.api.streams.log_stream import COMMENT
 from nacre.cli.api.streams.watch_stream import WatchEvents, watch
 from nacre.daemon.control.values import ControlError
 from nacre.daemon.recording.frames import frame
@@ -89,9 +90,9 @@ async def test_a_quiet_session_has_comments_and_the_end_closes_the_socket(
     ours, theirs = socket.socketpair()
     monkeypatch.setattr(module, "_begin", lambda *_: (Held(theirs), theirs))
     async with asyncio.timeout(30), aclosing(watch(Path(), CheckedCall())) as stream:
-        assert [await anext(stream) for _ in range(3)] == [module.COMMENT] * 3
+        assert [await anext(stream) for _ in range(3)] == [COMMENT] * 3
         ours.sendall(frame(WatchFrame.OUTPUT, b"x"))
-        while (text := await anext(stream)) == module.COMMENT:
+        while (text := await anext(stream)) == COMMENT:
             pass
         assert read(text) == ("output", {"text": "x"})
     assert ours.recv(1) == b""
