@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+import bcrypt
 import httpx
 import pytest
 
@@ -23,9 +23,10 @@ from nacre.cli.api.calls import running
 from nacre.cli.api.judge import KeyJudge, call_of
 from nacre.cli.api.openapi import document
 from nacre.cli.api.pipe import APICall
+from nacre.cli.api.recordings.asking import RecordingsLink
+from nacre.cli.api.streams.recording_stream import recorded
 from nacre.console.app import console_app
 from nacre.console.web.calls import ConsoleAPI
-from nacre.crypto.password import hash_password
 from nacre.daemon.control.requests import Kill
 from nacre.daemon.control.values import Connected, Details, Killed, Running
 from nacre.daemon.store.values import StoredUser
@@ -38,7 +39,8 @@ with warnings.catch_warnings():
     from starlette.testclient import TestClient
 
 PASSWORD = "right words"
-HASH = hash_password(PASSWORD.encode(), os.urandom)
+# One that is verified at once: tests sign in often.
+HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 HOST = "console.test"
 
 ROLES = {"ada": "admin", "otto": "auditor", "uma": "user", "nina": "none"}
@@ -75,6 +77,9 @@ class DirectAPI(httpx.AsyncBaseTransport):
             permit = self.judge.judge(asked)
             self.calls.append((permit.key, action.name))
             call = call_of(asked, permit)
+            if action.name == "recordings.show":
+                texts = [one async for one in recorded(self._resources, call)]
+                return httpx.Response(200, content="".join(texts))
             if action.work == "follow":
                 return httpx.Response(200, content=self._stream())
             done = action.perform(self._resources, call)
@@ -148,8 +153,15 @@ class World:
     :ivar connections: those of the server; ``killed`` the requests to end some.
     """
 
-    def __init__(self, state: Path, *, secure: bool = False, proxies: str = "") -> None:
-        self.resources = Resources(state)
+    def __init__(
+        self,
+        state: Path,
+        *,
+        secure: bool = False,
+        proxies: str = "",
+        recordings: RecordingsLink | None = None,
+    ) -> None:
+        self.resources = Resources(state, recordings)
         for name, role in ROLES.items():
             self.resources.store.add(StoredUser(name=name, role=role, password=HASH))
         key = self.resources.store.api_keys.create("console", ["sessions:write"])

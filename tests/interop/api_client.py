@@ -96,6 +96,14 @@ class APIClient:
         with self._lines("connection.watch", {}, id=number) as lines:
             yield (json.loads(one[6:]) for one in lines if one.startswith("data: "))
 
+    def recording(self, day: str, file: str) -> str:
+        """Return the text of a recording."""
+        path = BY_NAME["recordings.show"].path.format(day=day, file=file)
+        answer = self._http.get(path, headers=self.headers())
+        assert answer.headers["content-type"].startswith("application/x-asciicast")
+        self.called.add("recordings.show")
+        return answer.text
+
     @contextmanager
     def _lines(self, name: str, query: dict[str, Any], **path: str) -> Iterator[Iterator[str]]:
         path_of = BY_NAME[name].path.format(**path)

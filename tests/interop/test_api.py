@@ -37,6 +37,7 @@ MODES: dict[str, tuple[str, ...]] = {
 }
 API = ("--api", "127.0.0.1:0")
 ACCOUNT = RUN_AS[1] if RUN_AS else None
+RECORDER = ("--record-user", "daemon") if os.geteuid() == 0 else ()
 
 
 @pytest.fixture
@@ -90,6 +91,7 @@ def test_all_that_it_has_works_on_a_server_with_logins(
     state: State, keys: dict[str, Path], tmp_path: Path, mode: str
 ) -> None:
     arguments = (*MODES[mode], *API, "--audit", "--bans", "0")
+    arguments += ("--record", str(tmp_path / "recordings"), *RECORDER)
     with (
         start_nacre(state, *arguments) as server,
         api_of(server, make_key(state, "admin")) as api,
@@ -99,6 +101,7 @@ def test_all_that_it_has_works_on_a_server_with_logins(
         _connections(api, Login(server, "alice", tmp_path, keys["ed25519"]))
         _bans_and_audit(api)
         _sessions(api, Login(server, "alice", tmp_path, keys["ed25519"]))
+        _recordings(api)
         server.wait_for(r"event=api key=admin action=users\.add target=bob status=201 peer=127")
         assert api.called == BY_NAME.keys()
 
@@ -214,6 +217,18 @@ def _sessions(api: APIClient, alice: Login) -> None:
     api.called |= own.called
 
 
+def _recordings(api: APIClient) -> None:
+    found = api.call("recordings.list", params={"user": "alice", "limit": 1}).json()
+    (newest,) = found["recordings"]
+    assert (newest["kind"], newest["sealed"], found["next"]) == ("command", False, newest["path"])
+    day, _, file = newest["path"].partition("/")
+    head, *events = api.recording(day, file).splitlines()
+    assert json.loads(head)["command"] == "echo here; exec cat"
+    assert next(one[2] for one in map(json.loads, events) if one[1] == "o") == "here\n"
+    path = {"day": "..", "file": "users.db"}
+    assert api.call("recordings.show", path).status_code == 404
+
+
 def _bans_and_audit(api: APIClient) -> None:
     ban = {"network": "192.0.2.0/24", "seconds": 3600, "reason": "scans"}
     assert api.call("bans.add", json=ban).json()["network"] == "192.0.2.0/24"
@@ -234,6 +249,7 @@ def test_a_key_is_for_its_scopes_until_it_expires_or_is_revoked(
     server: Daemon, state: State, api: APIClient
 ) -> None:
     path = {"name": "alice", "fingerprint": "x", "id": "1", "network": "192.0.2.1"}
+    path |= {"day": "x", "file": "x"}
     for scope in SCOPES:
         others = ",".join(SCOPES.keys() - {scope})
         lacking = api.with_key(make_key(state, f"not-{scope.replace(':', '-')}", others))

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from nacre.console.pages import audit, bans, groups, now, own, sign_in, users, watch
+from nacre.console.pages import audit, bans, groups, now, own, recordings, sign_in, users, watch
 from nacre.console.web.browsers import BrowserSessions
 from nacre.console.web.calls import APIRefused, ConsoleAPI
 from nacre.console.web.forms import read_form
@@ -32,6 +32,7 @@ PAGES: tuple[ConsolePage, ...] = (
     *groups.PAGES,
     *bans.PAGES,
     *audit.PAGES,
+    *recordings.PAGES,
     *own.PAGES,
 )
 """All pages. A path that is fixed stands before one with a parameter in its place."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from nacre.cli.api.call import CheckedCall, Resources
-from nacre.cli.api.calls import factors, own, people, running, signing_in
+from nacre.cli.api.calls import factors, own, people, recorded, running, signing_in
+from nacre.cli.api.recordings.values import MOST_ROWS
 from nacre.cli.api.schema import Schema
 from nacre.cli.api.shapes import MOST_LISTED
 from nacre.daemon.audit.events import EVENTS, OUTCOMES
@@ -29,6 +30,7 @@ class Action:
     :ivar query: the parameters behind the path, with their schemas.
     :ivar body: the name of the schema of the body; None for no body.
     :ivar answer: that of the answer; None for an answer without a body.
+    :ivar media: the media type of an answer without an end.
     :ivar perform: does it, in a thread; raises Problem or NacreError.
     """
 
@@ -42,6 +44,7 @@ class Action:
     query: Mapping[str, Schema] = field(default_factory=dict)
     body: str | None = None
     answer: str | None = None
+    media: str = "text/event-stream"
 
     @property
     def status(self) -> int:
@@ -257,6 +260,32 @@ ACTIONS: tuple[Action, ...] = (
             "limit": _LIMIT,
         },
         answer="Events",
+    ),
+    Action(
+        name="recordings.list",
+        method="GET",
+        path="/v1/recordings",
+        scope="recordings:read",
+        work="search",
+        summary="List recordings, the newest first",
+        perform=recorded.list_recordings,
+        query={
+            "user": {"type": "string", "maxLength": 64},
+            "since": _TEXT,
+            "after": {"type": "string", "maxLength": 160, "default": ""},
+            "limit": {"type": "integer", "minimum": 1, "maximum": MOST_ROWS, "default": MOST_ROWS},
+        },
+        answer="Recordings",
+    ),
+    Action(
+        name="recordings.show",
+        method="GET",
+        path="/v1/recordings/{day}/{file}",
+        scope="recordings:read",
+        work="follow",
+        summary="Return a recording, as asciicast",
+        perform=_by_other_means,
+        media="application/x-asciicast",
     ),
     Action(
         name="log.follow",

@@ -19,10 +19,10 @@ from io import StringIO
 from pathlib import Path
 from typing import TypeVar
 
-from nacre.cli.api.actions import Action, Work
+from nacre.cli.api.actions import BY_NAME, Action, Work
 from nacre.cli.api.call import CheckedCall, Problem, Resources
 from nacre.cli.api.judge import KeyJudge, ScopeRefused, call_of
-from nacre.cli.api.openapi import JSON, PROBLEM, STREAM
+from nacre.cli.api.openapi import JSON, PROBLEM
 from nacre.cli.api.pipe import (
     LONGEST_ANSWER,
     LONGEST_ASKED,
@@ -34,8 +34,10 @@ from nacre.cli.api.pipe import (
     line_of,
     value_of,
 )
+from nacre.cli.api.recordings.asking import RecordingsLink
 from nacre.cli.api.streams.connections_stream import ConnectionFeed
 from nacre.cli.api.streams.log_stream import follow
+from nacre.cli.api.streams.recording_stream import recorded
 from nacre.cli.api.streams.watch_stream import watch
 from nacre.daemon.audit.events import AuditEvent, written
 from nacre.daemon.audit.table import now
@@ -56,6 +58,7 @@ MOST_FOLLOWING: Mapping[str, int] = {
     "log.follow": 4,
     "connections.follow": 32,
     "connection.watch": 16,
+    "recordings.show": 4,
 }
 """Of these, the ones that follow something. The control socket has room for others beside those
 that follow the log; it is asked for connections once, however many follow them."""
@@ -91,14 +94,22 @@ class Back:
     :param state: the state directory.
     :param audited: whether each call is an event of the audit.
     :param trusted: whether its clients need no keys.
+    :param recordings: the link to the process with the recordings, if there are any.
     """
 
-    def __init__(self, state: Path, *, audited: bool, trusted: bool = False) -> None:
+    def __init__(
+        self,
+        state: Path,
+        *,
+        audited: bool,
+        trusted: bool = False,
+        recordings: RecordingsLink | None = None,
+    ) -> None:
         """Open the store.
 
         :raises StateError: it can't be opened.
         """
-        self._resources = Resources(state)
+        self._resources = Resources(state, recordings)
         self._judge = KeyJudge(self._resources, trusted=trusted)
         self._audited = audited
         self._pools = {work: _pool(count, work) for work, count in _THREADS.items()}
@@ -275,7 +286,8 @@ class Back:
             async with aclosing(self._texts(name, call)) as texts:
                 async for text in texts:
                     if not looked:
-                        await self._send(_answered(number, _Done(200, STREAM, (), "")))
+                        begun = _Done(200, BY_NAME[name].media, (), "")
+                        await self._send(_answered(number, begun))
                         looked = clock()
                     elif clock() - looked >= LOOK_AGAIN:
                         looked = clock()
@@ -291,6 +303,8 @@ class Back:
     def _texts(self, name: str, call: CheckedCall) -> AsyncGenerator[str, None]:
         if name == "connections.follow":
             return self._feed.follow(call)
+        if name == "recordings.show":
+            return recorded(self._resources, call)
         stream = watch if name == "connection.watch" else follow
         return stream(self._resources.state, call)
 
@@ -321,13 +335,26 @@ def _answered(number: int, done: _Done) -> APIAnswer:
     )
 
 
-def main(state: Path, sock: socket.socket, alive: int, *, audited: bool, trusted: bool) -> None:
-    """Answer calls until the other processes are gone."""
+def main(
+    state: Path,
+    sock: socket.socket,
+    alive: int,
+    *,
+    audited: bool,
+    trusted: bool,
+    recordings: socket.socket | None,
+) -> None:
+    """Answer calls until the other processes are gone.
+
+    :param recordings: the link to the process with the recordings, if there are any.
+    """
     if os.geteuid() == 0:
         capabilities.keep(())
     # It needs files and the control socket: no program, and no host of a network.
     Sandbox(FILES).enter()
-    asyncio.run(_run(Back(state, audited=audited, trusted=trusted), sock, alive))
+    link = None if recordings is None else RecordingsLink(recordings)
+    back = Back(state, audited=audited, trusted=trusted, recordings=link)
+    asyncio.run(_run(back, sock, alive))
 
 
 async def _run(back: Back, sock: socket.socket, alive: int) -> None:

@@ -218,6 +218,15 @@ SCHEMAS: dict[str, Schema] = {
             "reason": {"type": "string", "maxLength": 200},
         },
     ),
+    "Recording": record(
+        {
+            **dict.fromkeys(("user", "from", "kind", "path"), _TEXT),
+            **dict.fromkeys(("seconds", "bytes"), _NUMBER),
+            "began": _TIME,
+            "sealed": _FLAG,
+        }
+    ),
+    "Recordings": _page("Recording", "recordings"),
     "Event": record({name: _EVENT_TYPES.get(name, _TEXT) for name in Kept._fields}),
     "Events": record(
         {

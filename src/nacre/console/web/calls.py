@@ -86,16 +86,30 @@ class ConsoleAPI:
         return self._document
 
     @asynccontextmanager
+    async def content(self, token: str, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Get something long: yield it in pieces, up to the end of the context.
+
+        :raises APIRefused: it is refused, or breaks off.
+        """
+        async with self._opened(token, path) as answer:
+            yield answer.aiter_bytes()
+
+    @asynccontextmanager
     async def stream(self, token: str, path: str) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
         """Follow something: yield the names and the data of events, up to the end of the context.
 
         :raises APIRefused: it is refused, or breaks off.
         """
+        async with self._opened(token, path) as answer:
+            yield _events(answer)
+
+    @asynccontextmanager
+    async def _opened(self, token: str, path: str) -> AsyncIterator[httpx.Response]:
         try:
             async with self._http.stream("GET", path, headers=_authorization(token)) as answer:
                 if answer.status_code >= 400:
                     _answered(answer, await answer.aread())
-                yield _events(answer)
+                yield answer
         except httpx.HTTPError as error:
             raise _silent(error) from None
 
