@@ -60,8 +60,13 @@ def console(state: State, server: Daemon, tmp_path: Path) -> Iterator[Person]:
     with Daemon("nacre console", [*NACRE, "console", *words, "--key-file", key]) as running:
         url = running.wait_for(r"nacre console: (http://\S+)")[1]
         with httpx.Client(base_url=url, timeout=30, trust_env=False) as http:
-            yield Person(http)
-        assert running.stop() == 0
+            person = Person(http)
+            yield person
+            assert person.sign_in("ada", PASSWORD).status_code == 303
+            with http.stream("GET", "/now/events") as answer:
+                lines = answer.iter_lines()
+                assert next(lines) == "event: rows"
+                assert running.stop() == 0, "an open page does not hold it up"
         assert "Traceback" not in running.tail()
 
 

@@ -140,13 +140,26 @@ def config_of(app: Any) -> Config:
     return config
 
 
-def protocols(config: Config, serves: Serves | None = None) -> Any:
+def protocols(
+    config: Config, serves: Serves | None = None, state: ServerState | None = None
+) -> Any:
     """Return what makes the protocol of each connection of a server.
 
     :param serves: tells of the socket of a client whether it is served here; None serves all.
+    :param state: gets the connections, for :func:`drop_all`.
     """
-    state = ServerState()
+    state = state or ServerState()
     return lambda: BoundedHTTP(serves=serves, config=config, server_state=state, app_state={})
+
+
+async def drop_all(state: ServerState, seconds: float) -> None:
+    """Drop the connections of a server, and wait for what answers them, but not for long."""
+    for connection in list(state.connections):
+        transport: asyncio.Transport | None = connection.transport
+        if transport is not None:
+            transport.abort()
+    if state.tasks:
+        await asyncio.wait(list(state.tasks), timeout=seconds)
 
 
 def tls_context(certificate: str, key: str) -> ssl.SSLContext:

@@ -12,14 +12,25 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from nacre.cli.api.http import PATIENCE, Patient, config_of, protocols, tls_context
+from uvicorn.server import ServerState
+
+from nacre.cli.api.http import (
+    PATIENCE,
+    Patient,
+    config_of,
+    drop_all,
+    protocols,
+    tls_context,
+)
 from nacre.console.app import console_app
-from nacre.console.web.calls import ConsoleAPI, api_at
+from nacre.console.web.calls import api_at
 from nacre.errors import ConfigurationError, StateError
 from nacre.server.admission.networks import NetworkSet
 
 _LONGEST_KEY = 256
 _BACKLOG = 128
+_END = 5.0
+"""Seconds that what answers a request has to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +118,10 @@ async def _serve(settings: ConsoleSettings, tell: Callable[[str], object]) -> No
     api = api_at(settings.api, settings.key, settings.authority)
     secure = tls is not None or bool(settings.proxies)
     app = Patient(console_app(api, secure=secure, proxies=settings.proxies))
-    patience = None if tls is None else PATIENCE
+    patience, state = None if tls is None else PATIENCE, ServerState()
     try:
         server = await loop.create_server(
-            protocols(config_of(app)),
+            protocols(config_of(app), state=state),
             *settings.place,
             ssl=tls,
             ssl_handshake_timeout=patience,
@@ -123,13 +134,8 @@ async def _serve(settings: ConsoleSettings, tell: Callable[[str], object]) -> No
         await over.wait()
     finally:
         server.close()
-        await _close(api)
-
-
-async def _close(api: ConsoleAPI) -> None:
-    for task in asyncio.all_tasks() - {asyncio.current_task()}:
-        task.cancel()
-    await api.close()
+        await drop_all(state, _END)
+        await api.close()
 
 
 def _url(sock: socket.socket, secure: bool) -> str:
