@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from interop.api_client import address_of, make_key
 from interop.clients import Login
 from interop.daemons import RUN_AS, Daemon, State, start_nacre
-from interop.programs import NACRE, environment, manage
+from interop.programs import NACRE, check, environment, manage
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
 
@@ -51,17 +53,23 @@ def state(tmp_path: Path, keys: dict[str, Path]) -> State:
     return state
 
 
-@contextmanager
-def console(state: State, server: Daemon, tmp_path: Path) -> Iterator[Person]:
+def key_file(state: State, tmp_path: Path) -> Path:
+    """Make the key of a console."""
     key = tmp_path / "console.key"
     key.touch(0o600)
     key.write_text(make_key(state, "console", "sessions:write"))
-    words = ["--listen", "127.0.0.1:0", "--api", f"http://{address_of(server)}"]
-    with Daemon("nacre console", [*NACRE, "console", *words, "--key-file", key]) as running:
-        url = running.wait_for(r"nacre console: (http://\S+)")[1]
-        with httpx.Client(base_url=url, timeout=30, trust_env=False) as http:
+    return key
+
+
+@contextmanager
+def console(*words: str | Path, verify: ssl.SSLContext | bool = True) -> Iterator[Person]:
+    started = [*NACRE, "console", "--listen", "127.0.0.1:0", *words]
+    with Daemon("nacre console", started) as running:
+        url = running.wait_for(r"nacre console: (https?://\S+)")[1]
+        with httpx.Client(base_url=url, timeout=30, trust_env=False, verify=verify) as http:
             person = Person(http)
             yield person
+            http.cookies.clear()
             assert person.sign_in("ada", PASSWORD).status_code == 303
             with http.stream("GET", "/now/events") as answer:
                 lines = answer.iter_lines()
@@ -75,7 +83,9 @@ def test_an_admin_sees_who_is_on_and_ends_it_with_a_click(
 ) -> None:
     with (
         start_nacre(state, "--api", "127.0.0.1:0", "--audit") as server,
-        console(state, server, tmp_path) as ada,
+        console(
+            *("--api", f"http://{address_of(server)}", "--key-file", key_file(state, tmp_path))
+        ) as ada,
     ):
         assert ada.http.get("/users").headers["location"] == "/sign-in"
         assert ada.sign_in("ada", "wrong words").status_code == 401
@@ -125,3 +135,23 @@ def _watch(ada: Person, alice: Login) -> None:
     finally:
         client.kill()
         client.communicate(timeout=20)
+
+
+def test_by_https_over_the_unix_socket_of_the_api(state: State, tmp_path: Path) -> None:
+    """The console of the server's own account needs no key."""
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    words += ["-nodes", "-keyout", str(key), "-out", str(cert), "-days", "2"]
+    check([*words, "-subj", "/CN=x", "-addext", "subjectAltName=IP:127.0.0.1"])
+    with tempfile.TemporaryDirectory() as short:
+        api = f"{short}/api.sock"
+        context = ssl.create_default_context(cafile=str(cert))
+        with (
+            start_nacre(state, "--api", api),
+            console("--api", api, "--cert", cert, "--cert-key", key, verify=context) as ada,
+        ):
+            answer = ada.sign_in("ada", PASSWORD)
+            assert answer.headers["set-cookie"].startswith("__Host-nacre-session=")
+            page = ada.http.get("/users")
+            assert (page.status_code, "alice" in page.text) == (200, True)
+            assert "max-age" in page.headers["strict-transport-security"]
