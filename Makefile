@@ -21,7 +21,7 @@ help: ## show the targets
 setup: .venv/dev ## install nacre for development, and the peers of the interop tests
 	@scripts/peers
 
-run: .venv/run ## start a demo server on 127.0.0.1:2222 (PORT=2223 for another port)
+run: .venv/run ## start a demo server on 127.0.0.1:2222, and its console (PORT=2223 for another port)
 	@.venv/bin/python scripts/demo.py $(PORT)
 
 quick: .venv/dev ## run the tests that need no peers and are fast (ARGS=tests/wire for a part)
@@ -128,7 +128,7 @@ sbom: .venv/dev ## write the bill of materials of the wheel in dist
 
 # Each holds when its extras are installed as pyproject.toml asks. What suits development suits `run`.
 .venv/run: pyproject.toml
-	@test -e .venv/dev || scripts/venv "$(PYTHON)" cli,server
+	@test -e .venv/dev || scripts/venv "$(PYTHON)" api,cli,console,server
 	@! test -e .venv/dev || scripts/venv "$(PYTHON)" dev
 	@touch $@
 

@@ -1,4 +1,4 @@
-"""Start a demo server, and say how to log in to it: scripts/demo.py PORT [DIRECTORY]
+"""Start a demo server and its console, and say how to log in: scripts/demo.py PORT [DIRECTORY]
 
 What it needs stays in the directory, by default .run beside this one, for the next start.
 """
@@ -31,17 +31,35 @@ def main(port: str, directory: Path) -> int:
     except subprocess.CalledProcessError as error:
         print(error.stderr or error, end="")
         return 1
+    socket = str(directory / "api.sock")
     serve = [*NACRE, "serve", "--state", str(state), "--listen", f"127.0.0.1:{port}", *RUN_AS]
+    serve += ["--api", socket, "--audit"]
     server = subprocess.Popen(serve, stderr=subprocess.PIPE, text=True, start_new_session=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.terminate())
     assert server.stderr is not None
-    for line in server.stderr:
-        print(line, end="", flush=True)
-        if line.startswith("listening on "):
-            listens = line.rpartition(":")[2].strip()
-            print(invitation(listens, directory / "known_hosts", password), flush=True)
+    console: subprocess.Popen[str] | None = None
+    try:
+        for line in server.stderr:
+            print(line, end="", flush=True)
+            if line.startswith("listening on "):
+                listens = line.rpartition(":")[2].strip()
+                console, url = start_console(socket)
+                told = invitation(listens, url, directory / "known_hosts", password)
+                print(told, flush=True)
+    finally:
+        if console is not None:
+            console.terminate()
+            console.wait()
     return server.wait()
+
+
+def start_console(socket: str) -> tuple[subprocess.Popen[str], str]:
+    """Start the console on a free port. It has the server's account here, so it needs no key."""
+    words = [*NACRE, "console", "--listen", "127.0.0.1:0", "--api", socket]
+    console = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert console.stdout is not None
+    return console, console.stdout.readline().rpartition(" ")[2].strip()
 
 
 def kept_password(path: Path) -> str:
@@ -55,9 +73,10 @@ def kept_password(path: Path) -> str:
 
 def add_demo_user(state: Path, home: Path, password: str) -> None:
     if state.exists() and "demo" in nacre("user", "list", "--state", str(state)).stdout.split():
+        nacre("user", "set", "demo", "--state", str(state), "--role", "admin")
         return
     home.mkdir(exist_ok=True)
-    policy = ["--auth", "any", "--service", "all", "--home", str(home), *RUN_AS]
+    policy = ["--auth", "any", "--service", "all", "--role", "admin", "--home", str(home), *RUN_AS]
     user = ["user", "add", "demo", "--state", str(state), "--password-stdin", *policy]
     nacre(*user, typed=password + "\n")
 
@@ -68,7 +87,7 @@ def nacre(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     )
 
 
-def invitation(port: str, known_hosts: Path, password: str) -> str:
+def invitation(port: str, url: str, known_hosts: Path, password: str) -> str:
     options = [
         # Keys that an agent offers would use up the attempts.
         "PreferredAuthentications=password",
@@ -81,6 +100,8 @@ def invitation(port: str, known_hosts: Path, password: str) -> str:
         f"\nLog in from another terminal:\n\n"
         f"    ssh -p {port} {said} demo@127.0.0.1\n\n"
         f"    password: {password}\n\n"
+        f"or look at the web console: {url}\n\n"
+        f"    name: demo, with the same password\n\n"
         f"Ctrl-C stops the server.\n"
     )
 

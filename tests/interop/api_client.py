@@ -80,13 +80,37 @@ class APIClient:
     @contextmanager
     def log(self, **query: Any) -> Iterator[Iterator[dict[str, Any]]]:
         """Follow the log, from the first comment on."""
-        path = BY_NAME["log.follow"].path
-        with self._http.stream("GET", path, headers=self.headers(), params=query) as answer:
-            assert answer.headers["content-type"].startswith("text/event-stream")
-            lines = answer.iter_lines()
+        with self._lines("log.follow", query) as lines:
             assert next(lines) == ":"
-            self.called.add("log.follow")
             yield (json.loads(one[6:]) for one in lines if one.startswith("data: "))
+
+    @contextmanager
+    def live(self) -> Iterator[Iterator[dict[str, Any]]]:
+        """Follow the connections."""
+        with self._lines("connections.follow", {}) as lines:
+            yield (json.loads(one[6:]) for one in lines if one.startswith("data: "))
+
+    @contextmanager
+    def watch(self, number: str) -> Iterator[Iterator[dict[str, Any]]]:
+        """Watch a session of a connection."""
+        with self._lines("connection.watch", {}, id=number) as lines:
+            yield (json.loads(one[6:]) for one in lines if one.startswith("data: "))
+
+    def recording(self, day: str, file: str) -> str:
+        """Return the text of a recording."""
+        path = BY_NAME["recordings.show"].path.format(day=day, file=file)
+        answer = self._http.get(path, headers=self.headers())
+        assert answer.headers["content-type"].startswith("application/x-asciicast")
+        self.called.add("recordings.show")
+        return answer.text
+
+    @contextmanager
+    def _lines(self, name: str, query: dict[str, Any], **path: str) -> Iterator[Iterator[str]]:
+        path_of = BY_NAME[name].path.format(**path)
+        with self._http.stream("GET", path_of, headers=self.headers(), params=query) as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            self.called.add(name)
+            yield answer.iter_lines()
 
 
 @contextmanager

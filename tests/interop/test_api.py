@@ -37,6 +37,7 @@ MODES: dict[str, tuple[str, ...]] = {
 }
 API = ("--api", "127.0.0.1:0")
 ACCOUNT = RUN_AS[1] if RUN_AS else None
+RECORDER = ("--record-user", "daemon") if os.geteuid() == 0 else ()
 
 
 @pytest.fixture
@@ -90,6 +91,7 @@ def test_all_that_it_has_works_on_a_server_with_logins(
     state: State, keys: dict[str, Path], tmp_path: Path, mode: str
 ) -> None:
     arguments = (*MODES[mode], *API, "--audit", "--bans", "0")
+    arguments += ("--record", str(tmp_path / "recordings"), *RECORDER)
     with (
         start_nacre(state, *arguments) as server,
         api_of(server, make_key(state, "admin")) as api,
@@ -98,6 +100,8 @@ def test_all_that_it_has_works_on_a_server_with_logins(
         _people(api, Login(server, "bob", tmp_path), keys)
         _connections(api, Login(server, "alice", tmp_path, keys["ed25519"]))
         _bans_and_audit(api)
+        _sessions(api, Login(server, "alice", tmp_path, keys["ed25519"]))
+        _recordings(api)
         server.wait_for(r"event=api key=admin action=users\.add target=bob status=201 peer=127")
         assert api.called == BY_NAME.keys()
 
@@ -187,6 +191,44 @@ def _connections(api: APIClient, alice: Login) -> None:
             assert b"The host goes down at noon." in said
 
 
+def _sessions(api: APIClient, alice: Login) -> None:
+    assert api.call("users.usage", {"name": "alice"}).json()["quota_bytes"] is None
+    assert api.call("factors.add", {"name": "alice"}).json()["uri"].startswith("otpauth://")
+    assert api.call("factors.remove", {"name": "alice"}).status_code == 204
+    password = {"password": "first words"}
+    assert api.call("users.password.set", {"name": "alice"}, json=password).status_code == 204
+    change = {"settings": {"role": "auditor"}}
+    api.call("users.change", {"name": "alice"}, json=change)
+    given = {"name": "alice", "address": "192.0.2.7", **password}
+    assert api.call("sessions.add", json={**given, "password": "others"}).status_code == 401
+    done = api.call("sessions.add", json=given).json()
+    own = api.with_key(done["token"])
+    shown = own.call("own.show").json()
+    assert (shown["name"], shown["role"], len(shown["keys"])) == ("alice", "auditor", 1)
+    assert own.call("users.change", {"name": "alice"}, json=change).status_code == 403
+    with connected(alice), own.live() as events:
+        (found,) = next(events)["connections"]
+        assert (found["user"], found["state"]) == ("alice", "open")
+        with own.watch(found["id"]) as shown:
+            assert next(shown)["text"].startswith("here\n")
+            assert "alice through " in next(shown)["text"], "the session's user is told"
+    assert own.call("own.leave").status_code == 204
+    assert own.call("own.show").status_code == 401
+    api.called |= own.called
+
+
+def _recordings(api: APIClient) -> None:
+    found = api.call("recordings.list", params={"user": "alice", "limit": 1}).json()
+    (newest,) = found["recordings"]
+    assert (newest["kind"], newest["sealed"], found["next"]) == ("command", False, newest["path"])
+    day, _, file = newest["path"].partition("/")
+    head, *events = api.recording(day, file).splitlines()
+    assert json.loads(head)["command"] == "echo here; exec cat"
+    assert next(one[2] for one in map(json.loads, events) if one[1] == "o") == "here\n"
+    path = {"day": "..", "file": "users.db"}
+    assert api.call("recordings.show", path).status_code == 404
+
+
 def _bans_and_audit(api: APIClient) -> None:
     ban = {"network": "192.0.2.0/24", "seconds": 3600, "reason": "scans"}
     assert api.call("bans.add", json=ban).json()["network"] == "192.0.2.0/24"
@@ -207,6 +249,7 @@ def test_a_key_is_for_its_scopes_until_it_expires_or_is_revoked(
     server: Daemon, state: State, api: APIClient
 ) -> None:
     path = {"name": "alice", "fingerprint": "x", "id": "1", "network": "192.0.2.1"}
+    path |= {"day": "x", "file": "x"}
     for scope in SCOPES:
         others = ",".join(SCOPES.keys() - {scope})
         lacking = api.with_key(make_key(state, f"not-{scope.replace(':', '-')}", others))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import signal
 import sys
 from pathlib import Path
+
+import httpx
 
 from interop.programs import require
 from interop.terminal import Terminal
@@ -18,6 +21,8 @@ def test_printed_command_and_password(tmp_path: Path) -> None:
     with Terminal([sys.executable, DEMO, "0", tmp_path / "run"], columns=500) as demo:
         command = shlex.split(demo.expect(r"\n +(ssh -p .*)\r\n")[1])
         password = demo.expect(r"password: (\S+)\r\n")[1]
+        url = demo.expect(r"the web console: (http\S+)\r\n")[1]
+        assert _first_page(url, password) == "/now"
         with Terminal([*command, "uname -a"]) as client:
             client.expect("assword: ?")
             client.type(password + "\n")
@@ -46,3 +51,13 @@ def test_state_is_kept(tmp_path: Path) -> None:
             demo.type("\x03")
             demo.wait()
     assert passwords[0] == passwords[1]
+
+
+def _first_page(url: str, password: str) -> str:
+    """Sign in to the console, and return where that leads."""
+    with httpx.Client(base_url=url, timeout=30, trust_env=False) as http:
+        found = re.search(r'name="key" value="([^"]+)"', http.get("/sign-in").text)
+        assert found is not None
+        fields = {"name": "demo", "password": password, "key": found[1]}
+        assert http.post("/sign-in", data=fields).status_code == 303
+        return http.get("/").headers["location"]

@@ -10,7 +10,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -254,13 +254,15 @@ class Daemon:
         if self.edge.api is None or settings.state is None:
             return settings
         before = restart.predecessor
-        opened = self.edge.api.open(
-            settings.state,
-            self._powerless(),
-            audited=settings.audit.mode != "off",
-            inherited=None if before is None else before.estate.api,
-        )
-        api = restart.api = stack.enter_context(opened)
+        with nullcontext() if self.recording is None else self.recording.kept() as recordings:
+            opened = self.edge.api.open(
+                settings.state,
+                self._powerless(),
+                audited=settings.audit.mode != "off",
+                inherited=None if before is None else before.estate.api,
+                recordings=recordings,
+            )
+            api = restart.api = stack.enter_context(opened)
         for place in api.places:
             report({"event": "api", "address": place})
         return replace(settings, api=api.fileno())

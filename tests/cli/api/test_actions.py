@@ -18,6 +18,8 @@ from nacre.cli.api.actions import ACTIONS, BY_NAME
         ("connections.end", 200),
         ("connection.end", 204),
         ("log.follow", 200),
+        ("sessions.add", 201),
+        ("own.leave", 204),
     ],
 )
 def test_the_status_of_an_answer(name: str, status: int) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from uvicorn.server import ServerState
 
 from nacre.cli.api import front as front_module
 from nacre.cli.api import http
@@ -107,7 +108,7 @@ async def test_a_client_that_reads_nothing_is_dropped() -> None:
         finally:
             done.set()
 
-    async with served(front_module._Patient(app)) as connect:
+    async with served(http.Patient(app)) as connect:
         _, writer = await connect()
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         await done.wait()
@@ -127,3 +128,27 @@ async def test_a_connection_that_is_too_many_is_dropped(monkeypatch: pytest.Monk
             writer.write(b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             if (await rest(reader)).startswith(b"HTTP/1.1 404 "):
                 break
+
+
+async def test_at_the_end_answers_without_an_end_are_dropped() -> None:
+    closed = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        closed.set()
+
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    factory = protocols(config_of(app), state=state)
+    server = await loop.create_server(factory, "127.0.0.1", 0)
+    async with asyncio.timeout(30), server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"x\r\n")
+        await http.drop_all(state, 30)
+        assert closed.is_set()
+        assert await rest(reader) == b""
+        writer.close()

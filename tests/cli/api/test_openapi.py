@@ -10,6 +10,7 @@ from openapi_spec_validator import validate
 
 from nacre.cli.api.actions import ACTIONS, BY_NAME, Action
 from nacre.cli.api.openapi import document
+from nacre.cli.api.sessions.roles import OWN_SCOPES
 from nacre.cli.api.shapes import SCHEMAS
 from nacre.daemon.store.api_keys import SCOPES
 from nacre.daemon.store.values import GROUP_SETTINGS, SETTINGS
@@ -24,7 +25,7 @@ def test_each_action_is_in_it(action: Action) -> None:
     operation = document()["paths"][action.path][action.method.lower()]
     assert operation["operationId"] == action.name
     assert operation["security"] == ([{"key": [action.scope]}] if action.scope else [])
-    assert action.scope is None or action.scope in SCOPES
+    assert action.scope is None or action.scope in {*SCOPES, *OWN_SCOPES}
     parameters = {(one["in"], one["name"]) for one in operation["parameters"]}
     in_path = {("path", name) for name in re.findall(r"\{(\w+)\}", action.path)}
     assert parameters == in_path | {("query", name) for name in action.query}
@@ -37,7 +38,7 @@ def test_each_action_is_in_it(action: Action) -> None:
 def test_actions_and_their_paths_are_different() -> None:
     assert len(BY_NAME) == len(ACTIONS)
     assert len({(one.method, one.path) for one in ACTIONS}) == len(ACTIONS)
-    assert {one.scope for one in ACTIONS} == {*SCOPES, None}
+    assert {one.scope for one in ACTIONS} == {*SCOPES, *OWN_SCOPES, None}
 
 
 def test_its_schemas_are_schemas() -> None:

@@ -105,6 +105,7 @@ def test_add_with_everything(user: Nacre, add: Nacre, key_file: Path, tmp_path: 
         "transfer_period": "month",
         "rate_up": None,
         "rate_down": None,
+        "role": "none",
         "groups": [],
         "expires": None,
         "sources": None,
@@ -616,6 +617,7 @@ def test_a_user_inherits_of_the_first_group_that_says_it(user: Nacre, tmp_path: 
         "transfer_period": ("month", "default"),
         "rate_up": (None, "default"),
         "rate_down": (None, "default"),
+        "role": ("none", "default"),
     }
     (alice,) = listed(user)
     assert (alice["groups"], alice["root"]) == (["staff", "files"], "/srv/alice")

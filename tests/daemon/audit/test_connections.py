@@ -73,18 +73,6 @@ async def test_all_networks_together_have_a_bound(bounded: Bounded) -> None:
     assert bounded.counts() == [100]
 
 
-async def test_few_networks_are_remembered(
-    bounded: Bounded, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MOST_NETWORKS", 2)
-    bounded.taken("192.0.2.1", 100)
-    bounded.taken("192.0.2.2", 1)
-    assert bounded.taken("192.0.2.1", 1) == 0, "it was used last, and is remembered"
-    bounded.taken("192.0.2.3", 1)
-    bounded.taken("192.0.2.2", 1)
-    assert bounded.taken("192.0.2.1", 1) == 1
-
-
 async def test_the_count_comes_by_itself_and_once(
     bounded: Bounded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -209,8 +209,9 @@ def test_who_watches_gets_what_the_session_sends_and_nothing_else(
         with sock.makefile("rb") as lines:
             assert value_of(lines.readline()) == Begun(terminal=True)
             assert lines.read() == b"frames"
-    # The system says who it is.
-    assert [(one.channel, one.by) for one in roster.orders] == [(3, me)]
+    # The system says which account it is, whatever name the program gives.
+    by = f"somebody through {me}"
+    assert [(one.channel, one.by) for one in roster.orders] == [(3, by)]
 
 
 def test_who_can_not_watch_may_ask_something_else(

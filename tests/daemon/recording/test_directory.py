@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from nacre.daemon.recording.directory import create, find_recordings, open_directory, remove_old
+from nacre.daemon.recording.directory import (
+    create,
+    find_recordings,
+    kept_recordings,
+    newest,
+    open_directory,
+    remove_old,
+)
 from nacre.errors import StateError
 
 WHEN = 86400.0 * 365
@@ -120,3 +127,25 @@ def test_old_ones_are_removed_and_nothing_else(path: Path) -> None:
 def test_a_directory_that_is_not_there_has_no_list(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="No such file"):
         list(find_recordings(tmp_path / "no"))
+
+
+def test_the_newest_come_first_and_go_on_behind_one(path: Path) -> None:
+    directory = open_directory(path, None)
+    for name in ("2030-01-01/b.cast", "2030-01-02/a.sealed", "2030-01-02/b.cast", "x/y.cast"):
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).touch()
+    (path / "2030-01-02" / "b.txt").touch()
+    (path / "2030-01-03").touch()
+    found = ["2030-01-02/b.cast", "2030-01-02/a.sealed", "2030-01-01/b.cast"]
+    assert list(newest(directory)) == found
+    for number, one in enumerate(found):
+        assert list(newest(directory, one)) == found[number + 1 :]
+    os.close(directory)
+
+
+def test_who_reads_recordings_gets_the_directory_for_a_while(path: Path) -> None:
+    with kept_recordings(path, None) as kept:
+        assert os.listdir(kept.directory) == []
+        assert kept.rights is None
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(kept.directory)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from nacre.cli.api import people, running
 from nacre.cli.api.call import CheckedCall, Resources
+from nacre.cli.api.calls import factors, own, people, recorded, running, signing_in
+from nacre.cli.api.recordings.values import MOST_ROWS
 from nacre.cli.api.schema import Schema
 from nacre.cli.api.shapes import MOST_LISTED
 from nacre.daemon.audit.events import EVENTS, OUTCOMES
@@ -29,6 +30,7 @@ class Action:
     :ivar query: the parameters behind the path, with their schemas.
     :ivar body: the name of the schema of the body; None for no body.
     :ivar answer: that of the answer; None for an answer without a body.
+    :ivar media: the media type of an answer without an end.
     :ivar perform: does it, in a thread; raises Problem or NacreError.
     """
 
@@ -42,6 +44,7 @@ class Action:
     query: Mapping[str, Schema] = field(default_factory=dict)
     body: str | None = None
     answer: str | None = None
+    media: str = "text/event-stream"
 
     @property
     def status(self) -> int:
@@ -136,6 +139,32 @@ ACTIONS: tuple[Action, ...] = (
             *("keys.remove", "DELETE", f"{_KEYS}/{{fingerprint}}", "Remove a key of a user"),
             *(people.remove_key, None, None),
         ),
+        (
+            *("factors.add", "POST", f"{_USER}/totp", "Give a user a second factor"),
+            *(factors.add_factor, None, "Factor"),
+        ),
+        (
+            *("factors.remove", "DELETE", f"{_USER}/totp", "Remove a user's second factor"),
+            *(factors.remove_factor, None, None),
+        ),
+        (
+            *("users.usage", "GET", f"{_USER}/usage", "Show what a user stores and transfers"),
+            *(factors.show_usage, None, "Usage"),
+        ),
+    ),
+    *_rows(
+        "sessions",
+        "sessions",
+        (
+            *("sessions.add", "POST", "", "Sign a user in"),
+            *(signing_in.sign_in, "SignIn", "SignedIn"),
+        ),
+    ),
+    *_rows(
+        "own",
+        "own",
+        ("own.show", "GET", "", "Show the user who has signed in", own.show_own, None, "Own"),
+        ("own.leave", "DELETE", "/session", "Sign out", own.sign_out, None, None),
     ),
     *_rows(
         "groups",
@@ -172,6 +201,15 @@ ACTIONS: tuple[Action, ...] = (
         answer="Connections",
     ),
     Action(
+        name="connections.follow",
+        method="GET",
+        path="/v1/connections/live",
+        scope="connections:read",
+        work="follow",
+        summary="Follow the connections, as server-sent events",
+        perform=_by_other_means,
+    ),
+    Action(
         name="connections.end",
         method="POST",
         path="/v1/connections/end",
@@ -193,6 +231,16 @@ ACTIONS: tuple[Action, ...] = (
         query={"reason": {"type": "string", "maxLength": 512}},
     ),
     Action(
+        name="connection.watch",
+        method="GET",
+        path="/v1/connections/{id}/watch",
+        scope="watch:read",
+        work="follow",
+        summary="Watch a session of a connection, as server-sent events",
+        perform=_by_other_means,
+        query={"channel": {"type": "integer", "minimum": 0, "maximum": (1 << 32) - 1}},
+    ),
+    Action(
         name="audit.search",
         method="GET",
         path="/v1/audit",
@@ -212,6 +260,32 @@ ACTIONS: tuple[Action, ...] = (
             "limit": _LIMIT,
         },
         answer="Events",
+    ),
+    Action(
+        name="recordings.list",
+        method="GET",
+        path="/v1/recordings",
+        scope="recordings:read",
+        work="search",
+        summary="List recordings, the newest first",
+        perform=recorded.list_recordings,
+        query={
+            "user": {"type": "string", "maxLength": 64},
+            "since": _TEXT,
+            "after": {"type": "string", "maxLength": 160, "default": ""},
+            "limit": {"type": "integer", "minimum": 1, "maximum": MOST_ROWS, "default": MOST_ROWS},
+        },
+        answer="Recordings",
+    ),
+    Action(
+        name="recordings.show",
+        method="GET",
+        path="/v1/recordings/{day}/{file}",
+        scope="recordings:read",
+        work="follow",
+        summary="Return a recording, as asciicast",
+        perform=_by_other_means,
+        media="application/x-asciicast",
     ),
     Action(
         name="log.follow",

@@ -11,7 +11,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, redirect_stderr
 from dataclasses import dataclass
@@ -19,11 +19,10 @@ from io import StringIO
 from pathlib import Path
 from typing import TypeVar
 
-from nacre.cli.api.actions import Action, Work
+from nacre.cli.api.actions import BY_NAME, Action, Work
 from nacre.cli.api.call import CheckedCall, Problem, Resources
 from nacre.cli.api.judge import KeyJudge, ScopeRefused, call_of
-from nacre.cli.api.log_stream import follow
-from nacre.cli.api.openapi import JSON, PROBLEM, STREAM
+from nacre.cli.api.openapi import JSON, PROBLEM
 from nacre.cli.api.pipe import (
     LONGEST_ANSWER,
     LONGEST_ASKED,
@@ -35,6 +34,11 @@ from nacre.cli.api.pipe import (
     line_of,
     value_of,
 )
+from nacre.cli.api.recordings.asking import RecordingsLink
+from nacre.cli.api.streams.connections_stream import ConnectionFeed
+from nacre.cli.api.streams.log_stream import follow
+from nacre.cli.api.streams.recording_stream import recorded
+from nacre.cli.api.streams.watch_stream import watch
 from nacre.daemon.audit.events import AuditEvent, written
 from nacre.daemon.audit.table import now
 from nacre.daemon.control.caller import ControlCaller
@@ -50,8 +54,14 @@ T = TypeVar("T")
 MOST_CALLS = 64
 """Calls at once, with those that follow the log."""
 
-MOST_FOLLOWING = 4
-"""Of these, the ones that follow the log; the control socket has room for others then."""
+MOST_FOLLOWING: Mapping[str, int] = {
+    "log.follow": 4,
+    "connections.follow": 32,
+    "connection.watch": 16,
+    "recordings.show": 4,
+}
+"""Of these, the ones that follow something. The control socket has room for others beside those
+that follow the log; it is asked for connections once, however many follow them."""
 
 PATIENCE = 30.0
 """Seconds that a call has. What a thread does goes on."""
@@ -84,20 +94,29 @@ class Back:
     :param state: the state directory.
     :param audited: whether each call is an event of the audit.
     :param trusted: whether its clients need no keys.
+    :param recordings: the link to the process with the recordings, if there are any.
     """
 
-    def __init__(self, state: Path, *, audited: bool, trusted: bool = False) -> None:
+    def __init__(
+        self,
+        state: Path,
+        *,
+        audited: bool,
+        trusted: bool = False,
+        recordings: RecordingsLink | None = None,
+    ) -> None:
         """Open the store.
 
         :raises StateError: it can't be opened.
         """
-        self._resources = Resources(state)
+        self._resources = Resources(state, recordings)
         self._judge = KeyJudge(self._resources, trusted=trusted)
         self._audited = audited
         self._pools = {work: _pool(count, work) for work, count in _THREADS.items()}
         self._judging, self._noting = _pool(_JUDGING, "judge"), _pool(_NOTING, "note")
         self._calls: dict[int, asyncio.Task[None]] = {}
-        self._following: set[int] = set()
+        self._following: dict[int, str] = {}
+        self._feed = ConnectionFeed(state)
 
     async def run(self, sock: socket.socket, alive: int) -> None:
         """Answer until a process at the other end of one of these is gone.
@@ -149,8 +168,9 @@ class Back:
         action: Action | None = None
         key, call = "", CheckedCall()
         try:
-            judged, key = await self._in(self._judging, lambda: self._judge.judge(asked))
-            action, call = judged, call_of(asked, judged)
+            permit = await self._in(self._judging, lambda: self._judge.judge(asked))
+            action, key = permit.action, permit.key
+            judged, call = action, call_of(asked, permit)
             if judged.work == "follow":
                 await self._note(asked, judged, key, call, 200, "")
                 await self._follow(asked, call)
@@ -252,20 +272,22 @@ class Back:
         self._resources.audit().add([(now(), event)])
 
     async def _follow(self, asked: APICall, call: CheckedCall) -> None:
-        """Send the log until the client goes, or its key counts no more."""
-        number = asked.number
-        if len(self._following) >= MOST_FOLLOWING:
-            problem = Problem(503, f"{MOST_FOLLOWING} calls follow the log already")
+        """Send what is followed until the client goes, or its key counts no more."""
+        number, name = asked.number, asked.action
+        most = MOST_FOLLOWING[name]
+        if list(self._following.values()).count(name) >= most:
+            problem = Problem(503, f"{most} calls follow this already")
             await self._send(_answered(number, _failed(problem)))
             return
-        self._following.add(number)
+        self._following[number] = name
         clock = asyncio.get_running_loop().time
         try:
             looked = 0.0
-            async with aclosing(follow(self._resources.state, call)) as texts:
+            async with aclosing(self._texts(name, call)) as texts:
                 async for text in texts:
                     if not looked:
-                        await self._send(_answered(number, _Done(200, STREAM, (), "")))
+                        begun = _Done(200, BY_NAME[name].media, (), "")
+                        await self._send(_answered(number, begun))
                         looked = clock()
                     elif clock() - looked >= LOOK_AGAIN:
                         looked = clock()
@@ -276,7 +298,15 @@ class Back:
         except Problem as problem:
             await self._send(_answered(number, _failed(problem)))
         finally:
-            self._following.discard(number)
+            del self._following[number]
+
+    def _texts(self, name: str, call: CheckedCall) -> AsyncGenerator[str, None]:
+        if name == "connections.follow":
+            return self._feed.follow(call)
+        if name == "recordings.show":
+            return recorded(self._resources, call)
+        stream = watch if name == "connection.watch" else follow
+        return stream(self._resources.state, call)
 
 
 _OUTCOMES = {401: "refused", 403: "refused"}
@@ -296,7 +326,7 @@ def _target(call: CheckedCall) -> str:
 def _failed(problem: Problem) -> _Done:
     headers = tuple(word for pair in problem.headers.items() for word in pair)
     body = json.dumps(problem.members())
-    return _Done(int(problem.status), PROBLEM, headers, body, problem.detail)
+    return _Done(int(problem.status), PROBLEM, headers, body, problem.logged)
 
 
 def _answered(number: int, done: _Done) -> APIAnswer:
@@ -305,13 +335,26 @@ def _answered(number: int, done: _Done) -> APIAnswer:
     )
 
 
-def main(state: Path, sock: socket.socket, alive: int, *, audited: bool, trusted: bool) -> None:
-    """Answer calls until the other processes are gone."""
+def main(
+    state: Path,
+    sock: socket.socket,
+    alive: int,
+    *,
+    audited: bool,
+    trusted: bool,
+    recordings: socket.socket | None,
+) -> None:
+    """Answer calls until the other processes are gone.
+
+    :param recordings: the link to the process with the recordings, if there are any.
+    """
     if os.geteuid() == 0:
         capabilities.keep(())
     # It needs files and the control socket: no program, and no host of a network.
     Sandbox(FILES).enter()
-    asyncio.run(_run(Back(state, audited=audited, trusted=trusted), sock, alive))
+    link = None if recordings is None else RecordingsLink(recordings)
+    back = Back(state, audited=audited, trusted=trusted, recordings=link)
+    asyncio.run(_run(back, sock, alive))
 
 
 async def _run(back: Back, sock: socket.socket, alive: int) -> None:

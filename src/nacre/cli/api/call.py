@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -9,22 +10,31 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from nacre.cli.api.recordings.asking import RecordingsLink
+from nacre.cli.api.sessions.table import APISession, APISessions
 from nacre.daemon.store.store import FILE, UserStore
+from nacre.server.admission.bucket import Buckets
 
 if TYPE_CHECKING:
     from nacre.daemon.audit.table import AuditTable
+
+SIGN_IN_RATE, SIGN_IN_BURST = 1 / 6, 10.0
+"""Tries to sign in per second that a network has in the long run, and at once."""
+
+_MOST_NETWORKS = 1024
 
 
 class Problem(Exception):
     """A call is refused, or has failed; see RFC 9457.
 
     :param detail: what is wrong, and what to do, for who has called.
+    :ivar logged: the same for the log.
     """
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status = HTTPStatus(status)
-        self.detail = detail
+        self.detail = self.logged = detail
         self.headers = dict(headers or {})
 
     def members(self) -> dict[str, Any]:
@@ -44,28 +54,40 @@ class CheckedCall:
     :ivar path: the parts of the path that are parameters.
     :ivar query: the parameters behind the path.
     :ivar body: the body; empty where the action has none.
+    :ivar session: the session of the user who calls; None for a call with a key, or without one.
+    :ivar caller: who calls, as the log has it.
     """
 
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
+    session: APISession | None = None
+    caller: str = ""
 
 
 class Resources:
     """What calls work with. Several threads may use it.
 
     :param state: the state directory of the server.
+    :ivar recordings: the link to the process with the recordings; None where nothing is recorded.
     :ivar store: the users, groups and bans.
+    :ivar sessions: those of users who have signed in.
+    :ivar sign_ins: how often each network may try to sign in.
     """
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, recordings: RecordingsLink | None = None) -> None:
         """Open the store.
 
         :raises StateError: it can't be opened.
         """
         self.state = state
+        self.recordings = recordings
         # Once: to close a file gives up all locks that this process has on it (fcntl(2)).
         self.store = UserStore(state / FILE)
+        self.sessions = APISessions()
+        self.sign_ins: Buckets[bytes] = Buckets(
+            SIGN_IN_RATE, SIGN_IN_BURST, _MOST_NETWORKS, time.monotonic
+        )
         self._audit: AuditTable | None = None
         self._opening = Lock()
 

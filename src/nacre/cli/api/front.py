@@ -21,14 +21,14 @@ from typing import Any, cast
 import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from nacre.cli.api.actions import ACTIONS, Action
 from nacre.cli.api.call import Problem
-from nacre.cli.api.http import PATIENCE, config_of, protocols
+from nacre.cli.api.http import PATIENCE, Patient, config_of, protocols
 from nacre.cli.api.openapi import JSON, PROBLEM, document
 from nacre.cli.api.pipe import (
     LONGEST_ANSWERED,
@@ -125,7 +125,7 @@ class Front:
         ]
         routes.append(Route(_STREAM, self._stream_once))
         handlers: Any = {HTTPException: self._on_http, Exception: self._on_error}
-        self.app: ASGIApp = _Patient(Starlette(routes=routes, exception_handlers=handlers))
+        self.app: ASGIApp = Patient(Starlette(routes=routes, exception_handlers=handlers))
 
     def _endpoint(self, action: Action) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -234,28 +234,6 @@ def _response(problem: Problem) -> Response:
     headers = {**_ALWAYS, **problem.headers}
     body = json.dumps(problem.members())
     return Response(body, int(problem.status), headers, media_type=PROBLEM)
-
-
-class _Patient:
-    """Drops a connection whose client does not read, or has gone.
-
-    :param app: the application.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_soon(message: Message) -> None:
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    await send(message)
-            except TimeoutError:
-                scope["state"]["drop"]()
-                raise ClientDisconnect from None
-
-        with suppress(ClientDisconnect, OSError):
-            await self._app(scope, receive, send_soon)
 
 
 _NOT_LOADED = ("pytest_plugin", "_trio")

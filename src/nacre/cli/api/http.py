@@ -11,8 +11,11 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeAlias
 
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
@@ -93,6 +96,28 @@ class BoundedHTTP(H11Protocol):
             self.transport.abort()
 
 
+class Patient:
+    """Drops a connection whose client does not read, or has gone.
+
+    :param app: the application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_soon(message: Message) -> None:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await send(message)
+            except TimeoutError:
+                scope["state"]["drop"]()
+                raise ClientDisconnect from None
+
+        with suppress(ClientDisconnect, OSError):
+            await self._app(scope, receive, send_soon)
+
+
 def config_of(app: Any) -> Config:
     """Return uvicorn's configuration, with all modules that it needs loaded."""
     # What clients send wrong is no matter for the server's log.
@@ -115,13 +140,26 @@ def config_of(app: Any) -> Config:
     return config
 
 
-def protocols(config: Config, serves: Serves | None = None) -> Any:
+def protocols(
+    config: Config, serves: Serves | None = None, state: ServerState | None = None
+) -> Any:
     """Return what makes the protocol of each connection of a server.
 
     :param serves: tells of the socket of a client whether it is served here; None serves all.
+    :param state: gets the connections, for :func:`drop_all`.
     """
-    state = ServerState()
+    state = state or ServerState()
     return lambda: BoundedHTTP(serves=serves, config=config, server_state=state, app_state={})
+
+
+async def drop_all(state: ServerState, seconds: float) -> None:
+    """Drop the connections of a server, and wait for what answers them, but not for long."""
+    for connection in list(state.connections):
+        transport: asyncio.Transport | None = connection.transport
+        if transport is not None:
+            transport.abort()
+    if state.tasks:
+        await asyncio.wait(list(state.tasks), timeout=seconds)
 
 
 def tls_context(certificate: str, key: str) -> ssl.SSLContext:

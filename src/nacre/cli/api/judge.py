@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from nacre.cli.api.actions import BY_NAME, Action
 from nacre.cli.api.call import CheckedCall, Problem, Resources
 from nacre.cli.api.pipe import LONGEST_BODY, APICall, paired
 from nacre.cli.api.schema import Mismatch, Schema, check
+from nacre.cli.api.sessions.roles import SCOPES_OF
+from nacre.cli.api.sessions.table import PREFIX, APISession
 from nacre.cli.api.shapes import SCHEMAS
-from nacre.server.admission.bucket import Bucket
+from nacre.daemon.store.values import User
+from nacre.server.admission.bucket import Bucket, Buckets
 from nacre.wire.text import safe
 
 RATE, BURST = 20.0, 100.0
@@ -27,6 +30,20 @@ _MOST_KEYS = 1000
 
 _UNKNOWN = "the key is unknown or was revoked: make one with `nacre api key create`"
 _BEARER = {"WWW-Authenticate": "Bearer"}
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What a call may do.
+
+    :ivar key: who calls, for the log: the name of the key, ``user:`` and a name for a session, and
+        empty where neither is needed.
+    :ivar session: that of the user who calls; None for a key.
+    """
+
+    action: Action
+    key: str = ""
+    session: APISession | None = None
 
 
 class KeyJudge:
@@ -46,12 +63,11 @@ class KeyJudge:
     ) -> None:
         self._resources = resources
         self._trusted = trusted
-        self._clock = clock
-        self._rates: OrderedDict[str, Bucket] = OrderedDict()
+        self._rates: Buckets[str] = Buckets(RATE, BURST, _MOST_KEYS, clock)
         self._refused = Bucket(REFUSED_RATE, REFUSED_BURST, clock)
 
-    def judge(self, asked: APICall) -> tuple[Action, str]:
-        """Return the action of a call, and the name of the key; empty if none is needed.
+    def judge(self, asked: APICall) -> Permit:
+        """Return what a call may do.
 
         A key that is shown counts also where none is needed.
 
@@ -61,11 +77,13 @@ class KeyJudge:
         if action is None or action.work == "document":
             raise Problem(404, "there is no such action")
         if self._trusted and not asked.token:
-            return action, ""
+            return Permit(action)
         if action.scope is None:
             if not self._refused.take():
                 raise _too_many()
-            return action, ""
+            return Permit(action)
+        if asked.token.startswith(PREFIX):
+            return self._judge_session(asked, action, action.scope)
         key = self._resources.store.api_keys.find(asked.token)
         if key is None or key.expired():
             if not self._refused.take():
@@ -74,26 +92,50 @@ class KeyJudge:
                 raise Problem(401, "show a key: Authorization: Bearer KEY", _BEARER)
             reason = _UNKNOWN if key is None else f"the key {key.name} has expired"
             raise Problem(401, reason, _BEARER)
-        if not self._rate(key.number).take():
+        if not self._rates.take(key.number):
             raise _too_many()
         if action.scope not in key.scopes:
             raise ScopeRefused(key.name, f"the key {key.name} lacks the scope {action.scope}")
-        return action, key.name
+        return Permit(action, key.name)
+
+    def _judge_session(self, asked: APICall, action: Action, scope: str) -> Permit:
+        session = self._resources.sessions.find(asked.token)
+        user = None if session is None else self._user(session)
+        if session is None or user is None:
+            if not self._refused.take():
+                raise _too_many()
+            raise Problem(401, "the session has ended: sign in again", _BEARER)
+        name = f"user:{user.name}"
+        if not self._rates.take(name):
+            raise _too_many()
+        if scope not in SCOPES_OF[user.role]:
+            raise ScopeRefused(name, f"the role {user.role} has no scope {scope}")
+        return Permit(action, name, session)
+
+    def _user(self, session: APISession) -> User | None:
+        """Return the user of a session that holds; end one that does not, and return None."""
+        user = self._resources.store.find(session.user)
+        if (
+            user is None
+            or user.refusal(address=session.address, host=None) is not None
+            or user.role == "none"
+            or user.password != session.password
+        ):
+            self._resources.sessions.end(session)
+            return None
+        return user
 
     def holds(self, asked: APICall) -> bool:
         """Tell whether the key of a call that was permitted is still for it."""
         if self._trusted and not asked.token:
             return True
-        key = self._resources.store.api_keys.find(asked.token)
         scope = BY_NAME[asked.action].scope
+        if asked.token.startswith(PREFIX):
+            session = self._resources.sessions.find(asked.token, used=False)
+            user = None if session is None else self._user(session)
+            return user is not None and scope in SCOPES_OF[user.role]
+        key = self._resources.store.api_keys.find(asked.token)
         return key is not None and not key.expired() and scope in key.scopes
-
-    def _rate(self, number: str) -> Bucket:
-        bucket = self._rates.pop(number, None) or Bucket(RATE, BURST, self._clock)
-        self._rates[number] = bucket
-        if len(self._rates) > _MOST_KEYS:
-            self._rates.popitem(last=False)
-        return bucket
 
 
 class ScopeRefused(Problem):
@@ -111,17 +153,20 @@ def _too_many() -> Problem:
     return Problem(429, "too many calls: wait some seconds", {"Retry-After": "5"})
 
 
-def call_of(asked: APICall, action: Action) -> CheckedCall:
+def call_of(asked: APICall, permit: Permit) -> CheckedCall:
     """Return a call that fits the schemas of its action.
 
     :raises Problem: it does not.
     """
     try:
+        action = permit.action
         query = _query(paired(asked.query), action.query)
         for name, value in query.items():
             check(value, action.query[name], SCHEMAS, name)
         body = _body(asked, action)
-        return CheckedCall(path=dict(paired(asked.path)), query=query, body=body)
+        path = dict(paired(asked.path))
+        session, caller = permit.session, permit.key
+        return CheckedCall(path=path, query=query, body=body, session=session, caller=caller)
     except Mismatch as error:
         raise Problem(422, str(error)) from None
 

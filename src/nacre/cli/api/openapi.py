@@ -14,7 +14,6 @@ from nacre.daemon.store.api_keys import SCOPES
 
 PROBLEM = "application/problem+json"
 JSON = "application/json"
-STREAM = "text/event-stream"
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
 
@@ -79,7 +78,7 @@ def _in_query(name: str, schema: Schema) -> dict[str, Any]:
 def _responses(action: Action) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": action.summary}
     if action.work == "follow":
-        answer["content"] = {STREAM: {"schema": {"type": "string"}}}
+        answer["content"] = {action.media: {"schema": {"type": "string"}}}
     elif action.work == "document":
         answer["content"] = {JSON: {"schema": {"type": "object"}}}
     elif action.answer is not None:

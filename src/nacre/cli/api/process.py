@@ -25,6 +25,7 @@ from typing import NoReturn
 from nacre.cli.api import back, front
 from nacre.cli.api.front import FrontClients
 from nacre.cli.api.http import tls_context
+from nacre.cli.api.recordings import reader
 from nacre.daemon.api.plan import READY
 from nacre.daemon.control.caller import ControlCaller
 from nacre.daemon.control.requests import Tell
@@ -46,6 +47,8 @@ class APISettings:
     :ivar certificate: a file; empty for HTTP without TLS. ``key`` likewise.
     :ivar rights: the account and group of the process that reads HTTP; None to keep the server's.
     :ivar audited: whether calls are events of the audit.
+    :ivar recordings: a descriptor of the directory of recordings; None where there are none.
+    :ivar recorder: the account and group that it belongs to; None for the server's.
     """
 
     state: str
@@ -56,6 +59,8 @@ class APISettings:
     key: str
     rights: list[int] | None
     audited: bool
+    recordings: int | None
+    recorder: list[int] | None
 
 
 def main(number: int) -> NoReturn:
@@ -131,6 +136,7 @@ class _Processes:
         self._pids: list[int] = []
         passes, gets = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._open = [link, *sockets, *local, passes, gets]
+        self._readers: list[socket.socket] = []
         if sockets or given.shared:
             listening = FrontClients(sockets=sockets, tls=tls, passed=gets)
             self._start(listening, [*sockets, gets], trusted=False)
@@ -138,7 +144,9 @@ class _Processes:
             owners = frozenset({0, os.geteuid()})
             listening = FrontClients(sockets=local, owners=owners, passes=passes)
             self._start(listening, [*local, passes], trusted=True)
-        for one in (passes, gets):
+        if given.recordings is not None:
+            self._start_reader(given.recordings)
+        for one in (passes, gets, *self._readers):
             one.close()
         os.close(self._alive)
 
@@ -154,17 +162,43 @@ class _Processes:
         ours, theirs = socket.socketpair()
         rights = None if given.rights is None else (given.rights[0], given.rights[1])
         state, audited = Path(given.state), given.audited
-        serve = partial(back.main, state, ours, self._alive, audited=audited, trusted=trusted)
+        asks, answers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._readers.append(answers)
+        # Without recordings nobody is at the other end, and nothing is asked.
+        recordings = None if given.recordings is None else asks
+        serve = partial(
+            back.main,
+            state,
+            ours,
+            self._alive,
+            audited=audited,
+            trusted=trusted,
+            recordings=recordings,
+        )
         listen = partial(front.main, theirs, self._alive, listening, rights)
-        with ours, theirs:
-            self._fork("api-back", serve, [theirs, *self._open])
+        with ours, theirs, asks:
+            self._fork("api-back", serve, [theirs, *self._readers, *self._open])
             foreign = [one for one in self._open if one not in sockets]
-            self._fork("api-front", listen, [ours, *foreign])
+            self._fork("api-front", listen, [ours, asks, *self._readers, *foreign])
 
-    def _fork(self, name: str, run: Callable[[], None], foreign: list[socket.socket]) -> None:
+    def _start_reader(self, directory: int) -> None:
+        """Start the process with the recordings, for all that ask for some."""
+        given = self._given
+        rights = None if given.recorder is None else (given.recorder[0], given.recorder[1])
+        read = partial(reader.main, directory, rights, self._readers, self._alive)
+        self._fork("api-recordings", read, self._open, directory)
+
+    def _fork(
+        self,
+        name: str,
+        run: Callable[[], None],
+        foreign: list[socket.socket],
+        directory: int | None = None,
+    ) -> None:
         """Fork a process.
 
         :param foreign: sockets that are not for it.
+        :param directory: the directory of recordings, where it is for it.
         """
         pid = os.fork()
         if pid:
@@ -176,6 +210,8 @@ class _Processes:
             os.close(self._kept)
             for sock in foreign:
                 sock.close()
+            if directory is None and self._given.recordings is not None:
+                os.close(self._given.recordings)
             run()
             status = 0
         except BaseException:

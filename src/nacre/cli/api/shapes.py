@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 from nacre.cli.api.schema import Schema, record, ref
 from nacre.cli.user.exchange import CHOICES, NUMBERS
 from nacre.daemon.audit.chain import Kept
-from nacre.daemon.store.values import GROUP_SETTINGS, SETTINGS, GroupSettings
+from nacre.daemon.store.values import GROUP_SETTINGS, ROLES, SETTINGS, GroupSettings
 
 MOST_LISTED = 500
 """The most items of one answer."""
@@ -56,6 +56,9 @@ _KEY_LINE: Schema = {
 }
 _PASSWORD: Schema = {"type": "string", "minLength": 1, "maxLength": 1024}
 
+_LIMITS = ("quota_bytes", "quota_files", "transfer_up", "transfer_down")
+_ROLE = [role for role in ROLES if role != "none"]
+
 _RUNNING = record({"channel": _NUMBER, "request": _TEXT, "what": _TEXT, "terminal": _FLAG})
 _DETAILS = record(
     {
@@ -103,7 +106,7 @@ SCHEMAS: dict[str, Schema] = {
             "must_change": _FLAG,
             "settings": ref("Settings"),
         },
-        {"holds": ref("Settings")},
+        {"holds": ref("Settings"), "enrolled": _FLAG},
     ),
     "Users": _page("User", "users"),
     "NewUser": record(
@@ -127,6 +130,38 @@ SCHEMAS: dict[str, Schema] = {
             "options": _TEXT,
             "comment": _TEXT,
             "added": _TIME,
+        }
+    ),
+    "Factor": {
+        **record({"secret": _TEXT, "uri": _TEXT, "recovery": {"type": "array", "items": _TEXT}}),
+        "description": "What an authenticator app reads, and recovery codes: shown this once.",
+    },
+    "Usage": record(
+        {
+            **dict.fromkeys(("bytes", "files", "up", "down"), _NUMBER),
+            **{name: _optional(_NUMBER) for name in _LIMITS},
+            "transfer_period": _TEXT,
+            "counted": _FLAG,
+        }
+    ),
+    "SignIn": record(
+        {"name": _NAME, "password": _PASSWORD, "address": {"type": "string", "maxLength": 64}},
+        {"code": {"type": "string", "maxLength": 64}},
+    ),
+    "SignedIn": record(
+        {"token": _TEXT, "name": _NAME, "role": {"type": "string", "enum": _ROLE}, "expires": _TIME}
+    ),
+    "Own": record(
+        {
+            "name": _NAME,
+            "role": {"type": "string", "enum": _ROLE},
+            "groups": _NAMES,
+            "service": _TEXT,
+            "created": _TIME,
+            "expires": _optional(_TIME),
+            "enrolled": _FLAG,
+            "keys": {"type": "array", "items": ref("Key")},
+            "usage": ref("Usage"),
         }
     ),
     "Keys": record({"keys": {"type": "array", "items": ref("Key")}}),
@@ -183,6 +218,15 @@ SCHEMAS: dict[str, Schema] = {
             "reason": {"type": "string", "maxLength": 200},
         },
     ),
+    "Recording": record(
+        {
+            **dict.fromkeys(("user", "from", "kind", "path"), _TEXT),
+            **dict.fromkeys(("seconds", "bytes"), _NUMBER),
+            "began": _TIME,
+            "sealed": _FLAG,
+        }
+    ),
+    "Recordings": _page("Recording", "recordings"),
     "Event": record({name: _EVENT_TYPES.get(name, _TEXT) for name in Kept._fields}),
     "Events": record(
         {

@@ -34,10 +34,15 @@ _SETTINGS = {
         "--certificate-option",
     ),
     "Recordings": ("--record",),
+    "Console": ("--role",),
 }
 """The groups of the options for what users and groups may do."""
 
 _GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
+    "console": {
+        "Where": ("--listen", "--cert", "--cert-key", "--proxy-from"),
+        "API": ("--api", "--api-ca", "--key-file"),
+    },
     "serve": {
         "Where": ("--listen", "--state", "--store"),
         "Processes": ("--workers", "--gates", "--gate-user"),

@@ -16,6 +16,7 @@ COMMANDS = {
     "audit": "search and verify what `nacre serve --audit` has kept",
     "ban": "ban networks from the server, list and remove bans",
     "ca": "issue certificates to users and hosts, renew and revoke them",
+    "console": "serve pages for the users of the server, who sign in there",
     "copy-id": "let one's keys log in to a host",
     "fleet": "run a command at many hosts, and copy files to them",
     "group": "add, change and remove groups of the server's users",

@@ -84,6 +84,16 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "`nacre api openapi`: Print the document of OpenAPI.",
         ),
     },
+    "console": {
+        "Examples": (
+            "`nacre api key create console --scope sessions:write --expires 365d > console.key`: "
+            "Make its key, with umask 077.",
+            "`nacre user set alice --role admin`: Let a user do everything there.",
+            "`nacre console --key-file console.key`: Serve it on 127.0.0.1:8080.",
+            "`nacre console --key-file console.key --listen 192.0.2.1:443 --cert chain.pem "
+            "--cert-key key.pem`: Serve it to others.",
+        ),
+    },
     "ban": {
         "Examples": (
             "`nacre ban add --for 1d --reason scans 192.0.2.0/24`: Keep a network out for a day.",

@@ -9,7 +9,7 @@ from typing import Any
 from nacre.cli.replay.keyfiles import load_key
 from nacre.crypto.sealing import SealKey
 from nacre.daemon.recording.cast import OWN, CastEvent, read_events, read_header
-from nacre.daemon.recording.container import read_context, read_lines
+from nacre.daemon.recording.container import read_facts, read_lines
 from nacre.errors import StateError
 from nacre.wire.text import safe
 
@@ -57,15 +57,6 @@ def facts_of(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as file:
-            found = read_context(file)
-            if found is None:
-                own = read_header(file.readline(_MOST_HEADER)).get(OWN)
-                found = own if isinstance(own, dict) else {}
+            return read_facts(file)
     except OSError as error:
         raise StateError(f"{error.strerror}") from error
-    if not isinstance(found.get("started"), int | float):
-        raise StateError("it does not tell when it began")
-    return found
-
-
-_MOST_HEADER = 256 * 1024

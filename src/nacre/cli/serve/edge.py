@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nacre.daemon.api.plan import APIPlan
 
 
-def _networks(
+def parse_networks_option(
     _context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Check networks; commas may separate them."""
@@ -31,7 +31,7 @@ def _networks(
 _PLACE = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]*)):(\d{1,5})")
 
 
-def _place(
+def parse_place(
     _context: click.Context, _parameter: click.Parameter, text: str | None
 ) -> tuple[str, int] | None:
     """Parse ``ADDR:PORT``; without an address it is the loopback's."""
@@ -52,7 +52,7 @@ def _places(
     return tuple(
         (str(Path(text).absolute()), 0)
         if "/" in text
-        else _place(context, parameter, text) or ("", 0)
+        else parse_place(context, parameter, text) or ("", 0)
         for text in texts
     )
 
@@ -72,7 +72,7 @@ _OPTIONS = (
         "--proxy-from",
         multiple=True,
         metavar="NETWORKS",
-        callback=_networks,
+        callback=parse_networks_option,
         help="Networks of proxies that name their clients. They send the header of the PROXY "
         "protocol, version 1 or 2, as HAProxy does with send-proxy. From there it is required, and "
         "believed; from elsewhere it is an error. For example 10.0.0.0/8,192.0.2.1; may be "
@@ -81,7 +81,7 @@ _OPTIONS = (
     click.option(
         "--metrics",
         metavar="ADDR:PORT",
-        callback=_place,
+        callback=parse_place,
         help="Where to serve /metrics, for Prometheus, and /health, over HTTP. Without an address "
         "it is 127.0.0.1. Needs the extra metrics.",
     ),

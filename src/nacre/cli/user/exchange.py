@@ -35,6 +35,7 @@ from nacre.daemon.store.values import (
     MOST_HISTORY,
     PARTIAL_UPLOADS,
     RECORDS,
+    ROLES,
     SECOND_FACTORS,
     SERVICES,
     SETTINGS,
@@ -68,6 +69,7 @@ CHOICES = {
     "partial_uploads": PARTIAL_UPLOADS,
     "transfer_period": TRANSFER_PERIODS,
     "shared_transfer_period": TRANSFER_PERIODS,
+    "role": ROLES,
 }
 """Settings that are one of some words."""
 

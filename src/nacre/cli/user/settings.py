@@ -383,6 +383,12 @@ _OPTIONS: tuple[OptionOf, ...] = (
         help="What happens with uploads that break off. By default they are kept.",
     ),
     click.option(
+        "--role",
+        type=click.Choice(["none", "user", "auditor", "admin"]),
+        help="What the user may do in `nacre console`. A user sees what is the user's own, an "
+        "auditor all there is, an admin changes it; by default none, who may not sign in.",
+    ),
+    click.option(
         "--certificate-valid",
         metavar="SPAN",
         callback=_certificate_span,

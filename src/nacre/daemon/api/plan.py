@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 
+from nacre.daemon.recording.directory import KeptRecordings
 from nacre.daemon.sockets import Address, ListeningSockets, Passed, place
 from nacre.errors import ConfigurationError, StateError
 from nacre.isolated import isolated, with_modules
@@ -153,12 +154,14 @@ class APIPlan:
         *,
         audited: bool,
         inherited: Passed | None = None,
+        recordings: KeptRecordings | None = None,
     ) -> Iterator[OpenedAPI]:
         """Serve the API up to the end of the context.
 
         :param state: the state directory.
         :param rights: the account and group of the process that reads HTTP; None for the server's.
         :param audited: whether calls are events of the audit.
+        :param recordings: where sessions are recorded, if they are.
         :param inherited: the sockets of the server that this one follows: they are kept where the
             address is the same.
         :raises ConfigurationError: the extra ``api`` is missing, or the address needs TLS.
@@ -175,7 +178,7 @@ class APIPlan:
                 self._check_places(sockets.all)
                 if self.group is not None:
                     files.share(self.group)
-                link, process = self._start(state, rights, sockets.all, audited)
+                link, process = self._start(state, rights, sockets.all, audited, recordings)
                 try:
                     _wait_ready(link)
                     yield OpenedAPI(sockets, link, files)
@@ -204,6 +207,7 @@ class APIPlan:
         rights: tuple[int, int] | None,
         sockets: list[socket.socket],
         audited: bool,
+        recordings: KeptRecordings | None,
     ) -> tuple[socket.socket, subprocess.Popen[bytes]]:
         given = {
             "state": str(state),
@@ -214,7 +218,10 @@ class APIPlan:
             "key": str(self.key or ""),
             "rights": rights,
             "audited": audited,
+            "recordings": None if recordings is None else recordings.directory,
+            "recorder": None if recordings is None else recordings.rights,
         }
+        kept = [] if recordings is None else [recordings.directory]
         ours, theirs = socket.socketpair()
         with theirs:
             run = f"from {self.program} import main; main({theirs.fileno()})"
@@ -223,7 +230,7 @@ class APIPlan:
                     isolated(with_modules(run)),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno(), *(sock.fileno() for sock in sockets)],
+                    pass_fds=[theirs.fileno(), *kept, *(sock.fileno() for sock in sockets)],
                     env={},
                     start_new_session=True,
                 )

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
 from nacre.daemon.audit.events import AuditEvent, written
-from nacre.server.admission.bucket import Bucket
+from nacre.server.admission.bucket import Bucket, Buckets
 from nacre.server.admission.sources import network_of
 
 RATE, BURST = 1.0, 20.0
@@ -42,30 +41,22 @@ class ConnectionBound:
         self, keep: Callable[[AuditEvent], object], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._keep = keep
-        self._clock = clock
         self._all = Bucket(ALL_RATE, ALL_BURST, clock)
-        self._networks: OrderedDict[bytes, Bucket] = OrderedDict()
+        self._networks: Buckets[bytes] = Buckets(RATE, BURST, MOST_NETWORKS, clock)
         self._left_out = 0
         self._counting: asyncio.TimerHandle | None = None
 
     def take(self, event: AuditEvent) -> bool:
         """Tell whether a connection is to be an event; count it if it is not."""
         # The network's own bound first: what it has no room for takes none from the others.
-        if self._bucket(event.peer).take() and self._all.take():
+        network = network_of(event.peer.rpartition(":")[0], _BITS)
+        if self._networks.take(network) and self._all.take():
             return True
         self._left_out += 1
         if self._counting is None:
             loop = asyncio.get_running_loop()
             self._counting = loop.call_later(COUNTED_AFTER, self.tell)
         return False
-
-    def _bucket(self, peer: str) -> Bucket:
-        network = network_of(peer.rpartition(":")[0], _BITS)
-        bucket = self._networks.pop(network, None) or Bucket(RATE, BURST, self._clock)
-        self._networks[network] = bucket
-        if len(self._networks) > MOST_NETWORKS:
-            self._networks.popitem(last=False)
-        return bucket
 
     def tell(self) -> None:
         """Have an event tell how many connections were left out, if any were."""

@@ -27,6 +27,7 @@ from nacre.daemon.control.requests import (
 )
 from nacre.daemon.control.values import ControlError, Rejected, line_of
 from nacre.limits import KIB
+from nacre.wire.text import safe
 
 MOST_CLIENTS = 16
 """Clients at once; those who follow the log may be half of them."""
@@ -44,6 +45,9 @@ _UNREAD = 64 * KIB
 
 _PAUSE = 1.0
 """Seconds until a client is taken after one could not be."""
+
+_LONGEST_NAME = 80
+"""Characters of the name of who watches."""
 
 _AT_ONCE = 100
 """Lines of an answer after which others have their turn."""
@@ -175,6 +179,7 @@ class ControlService:
         transport.pause_reading()
         sock = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
         try:
+            by = f"{safe(request.by, _LONGEST_NAME)} through {by}" if request.by else by
             await handler(self._control, replace(request, by=by), sock)
         except BaseException:
             sock.close()

@@ -346,10 +346,11 @@ def _status(payload: bytes) -> str:
     return payload.decode() or NO_STATUS
 
 
-def confine(rights: tuple[int, int] | None, directory: int) -> None:
+def confine(rights: tuple[int, int] | None, directory: int, allowed: int = sum(_ALLOWED)) -> None:
     """Give up all rights, and all files but those below the directory.
 
     :param rights: the numbers of the account and of its group to take on; None to keep them.
+    :param allowed: what may be done below the directory.
     :raises OSError: the kernel refuses what it has.
     """
     os.umask(0o077)
@@ -358,7 +359,7 @@ def confine(rights: tuple[int, int] | None, directory: int) -> None:
         os.setgroups([])
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
-    below = f"/proc/self/fd/{directory}", sum(_ALLOWED)
+    below = f"/proc/self/fd/{directory}", allowed
     Sandbox(gate_rules(os.getpid()), (below,)).enter()
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from nacre.crypto.sealing import HEAD, TAG, ChunkOpener, ChunkSealer, SealKey
+from nacre.daemon.recording.cast import OWN, read_header
 from nacre.daemon.recording.frames import packed_json, unpacked_json
 from nacre.errors import MalformedMessage, StateError
 from nacre.limits import KIB, MIB
@@ -137,6 +138,24 @@ def read_context(file: IO[bytes]) -> dict[str, Any] | None:
         found: dict[str, Any] = unpacked_json(context, dict)
     except MalformedMessage:
         raise StateError("the file is damaged at its beginning") from None
+    return found
+
+
+_MOST_HEADER = 256 * KIB
+"""Bytes of the first line of a plain recording."""
+
+
+def read_facts(file: IO[bytes]) -> dict[str, Any]:
+    """Return what can be read of a recording without a key: whose it is, and when it began.
+
+    :raises StateError: it is none, or damaged at its beginning.
+    """
+    found = read_context(file)
+    if found is None:
+        own = read_header(file.readline(_MOST_HEADER)).get(OWN)
+        found = own if isinstance(own, dict) else {}
+    if not isinstance(found.get("started"), int | float):
+        raise StateError("it does not tell when it began")
     return found
 
 

@@ -9,12 +9,13 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from nacre.daemon.state import replaceable
 from nacre.errors import StateError
+from nacre.value import value
 from nacre.wire.text import safe
 
 PLAIN, SEALED = ".cast", ".sealed"
@@ -23,6 +24,31 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOST_NAME = 64
 _UNUSUAL = re.compile(r"[^A-Za-z0-9._@+-]")
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@value(kw_only=True)
+class KeptRecordings:
+    """Where sessions are recorded.
+
+    :ivar directory: a descriptor of the directory.
+    :ivar rights: the account and group that it belongs to; None for the server's.
+    """
+
+    directory: int
+    rights: tuple[int, int] | None
+
+
+@contextmanager
+def kept_recordings(path: Path, rights: tuple[int, int] | None) -> Iterator[KeptRecordings]:
+    """Open the directory up to the end of the context, for a process that reads recordings.
+
+    :raises StateError: as :func:`open_directory`.
+    """
+    directory = open_directory(path, rights)
+    try:
+        yield KeptRecordings(directory=directory, rights=rights)
+    finally:
+        os.close(directory)
 
 
 def open_directory(path: Path, rights: tuple[int, int] | None) -> int:
@@ -120,6 +146,28 @@ def _remove_old_of(directory: int, day: str, before: float) -> int:
     finally:
         os.close(folder)
     return removed
+
+
+def newest(directory: int, after: str = "") -> Iterator[str]:
+    """Yield the paths of recordings below a directory, those that began last first.
+
+    :param directory: its descriptor.
+    :param after: a path: those before it in time are yielded; empty for all.
+    :raises OSError: the directory can't be read.
+    """
+    for day in sorted(filter(_DAY.fullmatch, os.listdir(directory)), reverse=True):
+        if after and day > after.partition("/")[0]:
+            continue
+        with suppress(FileNotFoundError, NotADirectoryError):
+            folder = os.open(day, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+            try:
+                names = os.listdir(folder)
+            finally:
+                os.close(folder)
+            for name in sorted(names, reverse=True):
+                path = f"{day}/{name}"
+                if name.endswith((PLAIN, SEALED)) and not (after and path >= after):
+                    yield path
 
 
 def find_recordings(directory: Path) -> Iterator[Path]:

@@ -34,6 +34,9 @@ SCOPES = {
     "bans:write": "ban networks, and remove bans",
     "audit:read": "search the audit",
     "log:read": "follow the log",
+    "recordings:read": "list recordings, and play them",
+    "watch:read": "watch sessions while they run",
+    "sessions:write": "sign users in with their passwords, who act within their roles then",
 }
 """What keys may be for."""
 

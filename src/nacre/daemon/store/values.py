@@ -28,6 +28,7 @@ RECORDS = ("no", "output", "input")
 UPLOADS = ("direct", "atomic")
 PARTIAL_UPLOADS = ("keep", "remove")
 TRANSFER_PERIODS = PERIODS
+ROLES = ("none", "user", "auditor", "admin")
 
 _NAME = re.compile(r"(?!\.\.?\Z)[\w.@+][\w.@+-]{0,63}", re.ASCII)
 
@@ -82,6 +83,8 @@ class Settings:
     :ivar transfer_period: one of :data:`TRANSFER_PERIODS`.
     :ivar rate_up: bytes a second that sftp and scp may write, in all sessions together.
     :ivar rate_down: bytes a second that they may read.
+    :ivar role: what a person who signs in to the REST API with the user's password may do there:
+        one of :data:`ROLES`.
     """
 
     auth: str | None = None
@@ -116,6 +119,7 @@ class Settings:
     transfer_period: str | None = None
     rate_up: int | None = None
     rate_down: int | None = None
+    role: str | None = None
 
 
 SETTINGS = tuple(field.name for field in fields(Settings))
@@ -152,6 +156,7 @@ USUAL: dict[str, Any] = dict.fromkeys(SETTINGS) | {
     "uploads": "direct",
     "partial_uploads": "keep",
     "transfer_period": "month",
+    "role": "none",
 }
 """What holds where neither the user nor a group says anything."""
 
@@ -257,6 +262,7 @@ class User:
     transfer_period: str = "month"
     rate_up: int | None = None
     rate_down: int | None = None
+    role: str = "none"
     shared: tuple[QuotaLimits, ...] = ()
 
     def __repr__(self) -> str:

@@ -21,7 +21,8 @@ class WatchOrder:
     :ivar id: the number of its connection, as ``who`` shows it, and ``channel`` its channel.
     :ivar joins: what is typed goes to the session's program.
     :ivar quiet: do not tell the session's user; the server must allow it.
-    :ivar by: the account of the one who asks. The server sets it, whatever it was.
+    :ivar by: who watches. The server adds the account of the program that asks; where that says
+        nothing, it is the account alone.
     """
 
     id: str

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
 
 
 class Bucket:
@@ -25,3 +29,27 @@ class Bucket:
             return False
         self._has -= 1
         return True
+
+
+class Buckets(Generic[K]):
+    """A bucket for each of many keys, such as networks, in bounded memory.
+
+    :param rate: tokens that come per second to each, ``burst`` those that it has at most.
+    :param most: how many keys are remembered; the one that was used longest ago is forgotten.
+    :param clock: returns seconds.
+    """
+
+    def __init__(self, rate: float, burst: float, most: int, clock: Callable[[], float]) -> None:
+        self._rate, self._burst, self._most, self._clock = rate, burst, most, clock
+        self._buckets: OrderedDict[K, Bucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, key: K) -> bool:
+        """Take a token of a key if there is one."""
+        bucket = self._buckets.pop(key, None) or Bucket(self._rate, self._burst, self._clock)
+        self._buckets[key] = bucket
+        if len(self._buckets) > self._most:
+            self._buckets.popitem(last=False)
+        return bucket.take()

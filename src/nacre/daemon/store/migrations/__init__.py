@@ -1,8 +1,9 @@
 """The revisions of the store's tables, which alembic applies to a store of an older version.
 
 A change of :mod:`nacre.daemon.store.tables` comes with a revision of its own here: the next number,
-in ``versions``, and the same number in :data:`nacre.daemon.store.database.VERSION`. It runs on
-SQLite and on PostgreSQL: numbers are :data:`nacre.daemon.store.tables.NUMBER`. A table that logins
+in the last folder of ``versions``, and the same number in
+:data:`nacre.daemon.store.database.VERSION`. It runs on SQLite and on PostgreSQL: numbers are
+:data:`nacre.daemon.store.tables.NUMBER`. A table that logins
 look at has its line in :mod:`nacre.daemon.store.postgres.changes`, so that other servers hear of
 changes.
 """
@@ -38,5 +39,6 @@ def _config(connection: Connection) -> Config:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.set_main_option("recursive_version_locations", "true")  # a folder has so many files
     config.attributes["connection"] = connection
     return config

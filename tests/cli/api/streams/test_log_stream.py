@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from nacre.cli.api import log_stream
 from nacre.cli.api.call import CheckedCall, Problem
-from nacre.cli.api.log_stream import COMMENT, follow
+from nacre.cli.api.streams import log_stream
+from nacre.cli.api.streams.log_stream import COMMENT, follow
 from nacre.daemon.control.values import ControlError, Logged, Lost, Rejected, line_of
 
 

@@ -93,7 +93,8 @@ def show_user(resources: Resources, call: CheckedCall) -> object:
     """Return a user, with the settings that hold."""
     user = _user(call.path["name"], resources)
     holds = effective(user, _groups(user.groups, resources))
-    return {**shown_user(user), "holds": _said(holds)}
+    enrolled = resources.store.factors.enrolled(user.name)
+    return {**shown_user(user), "holds": _said(holds), "enrolled": enrolled}
 
 
 def add_user(resources: Resources, call: CheckedCall) -> object:
@@ -180,10 +181,11 @@ def _keys(line: str) -> list[StoredKey]:
 def list_keys(resources: Resources, call: CheckedCall) -> object:
     """Return a user's keys."""
     _user(call.path["name"], resources)
-    return {"keys": [_shown_key(key) for key in resources.store.keys(call.path["name"])]}
+    return {"keys": [shown_key(key) for key in resources.store.keys(call.path["name"])]}
 
 
-def _shown_key(key: StoredKey) -> dict[str, Any]:
+def shown_key(key: StoredKey) -> dict[str, Any]:
+    """Return what is shown of a key."""
     return {
         "fingerprint": key.key.fingerprint(),
         "type": key.key.type,
@@ -201,9 +203,7 @@ def add_key(resources: Resources, call: CheckedCall) -> object:
     added = _keys(call.body["key"])
     resources.store.add_keys(name, added)
     blobs = {key.key.blob for key in added}
-    return {
-        "keys": [_shown_key(one) for one in resources.store.keys(name) if one.key.blob in blobs]
-    }
+    return {"keys": [shown_key(one) for one in resources.store.keys(name) if one.key.blob in blobs]}
 
 
 def remove_key(resources: Resources, call: CheckedCall) -> object:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from nacre.cli.api import people
 from nacre.cli.api.call import CheckedCall, Problem, Resources
+from nacre.cli.api.calls import people
 from nacre.crypto.password import verify_password
 from nacre.errors import NacreError
 from nacre.keys import generate

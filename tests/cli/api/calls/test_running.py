@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from nacre.cli.api import running
 from nacre.cli.api.call import CheckedCall, Problem, Resources
+from nacre.cli.api.calls import running
 from nacre.daemon.audit.events import AuditEvent
 from nacre.daemon.audit.table import FILE, AuditTable
 

@@ -1,0 +1,42 @@
+"""Calls of users who have signed in, about themselves."""
+
+from __future__ import annotations
+
+from nacre.cli.api.call import CheckedCall, Problem, Resources
+from nacre.cli.api.calls.factors import usage_of, user_of
+from nacre.cli.api.calls.people import shown_key
+from nacre.cli.api.sessions.table import APISession
+from nacre.daemon.store.values import User
+
+
+def _session(call: CheckedCall) -> APISession:
+    # The client of a Unix socket that needs no key may call anything, and is no user.
+    if call.session is None:
+        raise Problem(403, "this is of a user who has signed in: show the token of a session")
+    return call.session
+
+
+def _caller(resources: Resources, call: CheckedCall) -> User:
+    return user_of(_session(call).user, resources)
+
+
+def show_own(resources: Resources, call: CheckedCall) -> object:
+    """Return what a user may know of itself."""
+    user = _caller(resources, call)
+    return {
+        "name": user.name,
+        "role": user.role,
+        "groups": list(user.groups),
+        "service": user.service,
+        "created": user.created,
+        "expires": user.expires or None,
+        "enrolled": resources.store.factors.enrolled(user.name),
+        "keys": [shown_key(key) for key in resources.store.keys(user.name)],
+        "usage": usage_of(user, resources),
+    }
+
+
+def sign_out(resources: Resources, call: CheckedCall) -> object:
+    """End the session that the call is made in."""
+    resources.sessions.end(_session(call))
+    return None

@@ -1,0 +1,4 @@
+"""Answers of the API without an end, as server-sent events. Internal.
+
+Tests: tests/cli/api/streams.
+"""

@@ -1,0 +1,144 @@
+"""Serves the console until the process is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+from uvicorn.server import ServerState
+
+from nacre.cli.api.http import (
+    PATIENCE,
+    Patient,
+    config_of,
+    drop_all,
+    protocols,
+    tls_context,
+)
+from nacre.console.app import console_app
+from nacre.console.web.calls import api_at
+from nacre.errors import ConfigurationError, StateError
+from nacre.server.admission.networks import NetworkSet
+
+_LONGEST_KEY = 256
+_BACKLOG = 128
+_END = 5.0
+"""Seconds that what answers a request has to end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleSettings:
+    """What the console is told.
+
+    :ivar place: the address and the port to listen on.
+    :ivar api: the URL of the API, or the path of its Unix socket.
+    :ivar authority: the file with the certificates that the API's TLS is trusted by, or None.
+    :ivar key: the key of the API; empty for none.
+    :ivar certificate: the file of the certificate for HTTPS; None for HTTP. ``certificate_key`` is
+        that of its private key.
+    :ivar proxies: reverse proxies, which are believed, and have HTTPS for the console.
+    """
+
+    place: tuple[str, int]
+    api: str
+    authority: str | None
+    key: str
+    certificate: Path | None
+    certificate_key: Path | None
+    proxies: NetworkSet
+
+    def check(self) -> None:
+        """Refuse to let passwords pass over a network in the clear.
+
+        :raises ConfigurationError: the settings would.
+        """
+        host, clear = self.place[0], self.certificate is None
+        if clear and not _is_loopback(host):
+            raise ConfigurationError(
+                f"--listen {host} can be reached from elsewhere, where passwords need HTTPS: give "
+                "--cert and --cert-key, or an address of the loopback with a reverse proxy in front"
+            )
+        if self.api.startswith("http://"):
+            name = self.api.removeprefix("http://").partition("/")[0].rpartition(":")[0]
+            if not _is_loopback(name.strip("[]")):
+                raise ConfigurationError(f"--api {self.api} is not of this host: give https://")
+        if (self.certificate is None) != (self.certificate_key is None):
+            raise ConfigurationError("--cert and --cert-key go together")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_key(path: Path) -> str:
+    """Return the key that a file has.
+
+    :raises StateError: it can't be read, or others can read it.
+    """
+    try:
+        with path.open("rb") as file:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+                raise StateError(f"others can read or change {path}: run chmod 600 {path}")
+            return file.read(_LONGEST_KEY).decode("ascii", "replace").strip()
+    except OSError as error:
+        raise StateError(f"can't read {path}: {error.strerror}") from error
+
+
+def serve(settings: ConsoleSettings, tell: Callable[[str], object]) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    :param tell: is told the URL.
+    :raises ConfigurationError, StateError: that is not possible.
+    """
+    settings.check()
+    asyncio.run(_serve(settings, tell))
+
+
+async def _serve(settings: ConsoleSettings, tell: Callable[[str], object]) -> None:
+    loop = asyncio.get_running_loop()
+    tls = None
+    if settings.certificate is not None:
+        try:
+            tls = tls_context(str(settings.certificate), str(settings.certificate_key))
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"the certificate can't be used: {error}") from error
+    over = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, over.set)
+    api = api_at(settings.api, settings.key, settings.authority)
+    secure = tls is not None or bool(settings.proxies)
+    app = Patient(console_app(api, secure=secure, proxies=settings.proxies))
+    patience, state = None if tls is None else PATIENCE, ServerState()
+    try:
+        server = await loop.create_server(
+            protocols(config_of(app), state=state),
+            *settings.place,
+            ssl=tls,
+            ssl_handshake_timeout=patience,
+            backlog=_BACKLOG,
+        )
+    except OSError as error:
+        raise StateError(f"can't listen on {settings.place[0]}: {error}") from error
+    tell(_url(server.sockets[0], tls is not None))
+    try:
+        await over.wait()
+    finally:
+        server.close()
+        await drop_all(state, _END)
+        await api.close()
+
+
+def _url(sock: socket.socket, secure: bool) -> str:
+    host, port = sock.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if secure else 'http'}://{shown}:{port}/"

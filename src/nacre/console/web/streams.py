@@ -1,0 +1,58 @@
+"""Answers that are long, or without an end: server-sent events to pages that follow something."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response, StreamingResponse
+
+from nacre.console.web.browsers import MOST_STREAMS, BrowserSession
+from nacre.console.web.visit import BrowserVisit
+
+
+def event_stream(visit: BrowserVisit, events: AsyncGenerator[str, None]) -> Response:
+    """Return an answer with these events.
+
+    :raises HTTPException: the session follows too much already.
+    """
+    if visit.own.streams >= MOST_STREAMS:
+        raise HTTPException(429, "too many pages are open that follow something")
+    return StreamingResponse(_counted(visit.own, events), media_type="text/event-stream")
+
+
+async def copied(visit: BrowserVisit, path: str, media: str) -> Response:
+    """Return an answer with what the API has at a path.
+
+    :raises APIRefused: it is refused.
+    """
+    pieces = _pieces(visit, path)
+    # What is refused is refused here, and not in the middle of an answer.
+    first = await anext(pieces, b"")
+    return StreamingResponse(_behind(first, pieces), media_type=media)
+
+
+async def _pieces(visit: BrowserVisit, path: str) -> AsyncGenerator[bytes, None]:
+    async with visit.console.api.content(visit.own.token, path) as pieces:
+        async for piece in pieces:
+            yield piece
+
+
+async def _behind(first: bytes, pieces: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with aclosing(pieces):
+        yield first
+        async for piece in pieces:
+            yield piece
+
+
+async def _counted(
+    session: BrowserSession, events: AsyncGenerator[str, None]
+) -> AsyncIterator[str]:
+    session.streams += 1
+    try:
+        async with aclosing(events):
+            async for text in events:
+                yield text
+    finally:
+        session.streams -= 1

@@ -1,0 +1,139 @@
+"""A request of a browser, as pages see it; and the row of a page in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from nacre.console.web.browsers import BrowserSession, BrowserSessions
+from nacre.console.web.calls import ConsoleAPI, path_of
+from nacre.console.web.rendering import Templates
+from nacre.server.admission.bucket import Buckets
+from nacre.server.admission.networks import NetworkSet
+
+ALL = ("user", "auditor", "admin")
+SEES = ("auditor", "admin")
+CHANGES = ("admin",)
+"""The roles that a page is for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Console:
+    """What all requests share.
+
+    :ivar proxies: who is believed that a request comes from elsewhere.
+    :ivar sign_ins: how often each network may try to sign in.
+    """
+
+    api: ConsoleAPI
+    sessions: BrowserSessions
+    templates: Templates
+    proxies: NetworkSet
+    sign_ins: Buckets[bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsolePage:
+    """A page, or something that a form of one does.
+
+    :ivar path: with ``{name}`` for parameters.
+    :ivar roles: whose sessions it is for; empty for everybody, without a session.
+    :ivar title: its name in the navigation; empty for none.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    roles: Sequence[str]
+    answer: Answer
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowserVisit:
+    """A request.
+
+    :ivar session: that of the browser; None for a page without one.
+    :ivar form: the fields of the form that was sent.
+    :ivar menu: paths and titles of the navigation.
+    """
+
+    console: Console
+    request: Request
+    session: BrowserSession | None = None
+    form: Mapping[str, str] = field(default_factory=dict)
+    menu: Sequence[tuple[str, str]] = ()
+
+    @property
+    def own(self) -> BrowserSession:
+        """The session, on a page that is for some roles."""
+        assert self.session is not None
+        return self.session
+
+    @property
+    def changes(self) -> bool:
+        """Tell whether the user may change something: an admin alone."""
+        return self.own.role in CHANGES
+
+    @property
+    def address(self) -> str:
+        """The address of the browser: what a proxy that is believed has added last."""
+        host = self.request.client.host if self.request.client is not None else ""
+        if host in self.console.proxies:
+            told = self.request.headers.get("x-forwarded-for", "")
+            return told.rpartition(",")[2].strip() or host
+        return host
+
+    def part(self, name: str) -> str:
+        """Return a part of the path."""
+        return str(self.request.path_params[name])
+
+    def asked(self, name: str, usual: str = "") -> str:
+        """Return a parameter behind the path."""
+        return self.request.query_params.get(name, usual)
+
+    async def get(self, *words: str, query: Mapping[str, Any] | None = None) -> Any:
+        """Return what the API says of a resource.
+
+        :raises APIRefused: it is refused.
+        """
+        return await self.call("GET", *words, query=query)
+
+    async def call(
+        self,
+        method: str,
+        *words: str,
+        query: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the answer to a call of the API, in the session of this user.
+
+        :raises APIRefused: it is refused.
+        """
+        api, token = self.console.api, self.own.token
+        return await api.call(token, method, path_of(*words), query=query, body=body)
+
+    def show(self, template: str, status: int = 200, **context: Any) -> Response:
+        """Return a page."""
+        session = self.session
+        common = {
+            "menu": self.menu,
+            "here": self.request.url.path,
+            "me": session,
+            "changes": session is not None and self.changes,
+            "csrf": "" if session is None else session.csrf,
+            "notice": "" if session is None else session.take_notice(),
+        }
+        return HTMLResponse(self.console.templates.render(template, {**common, **context}), status)
+
+    def go(self, path: str, notice: str = "") -> Response:
+        """Return the way to another page, which tells something."""
+        if self.session is not None:
+            self.session.notice = notice
+        return RedirectResponse(path, 303)
+
+
+Answer: TypeAlias = Callable[[BrowserVisit], Awaitable[Response]]

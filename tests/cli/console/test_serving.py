@@ -1,0 +1,87 @@
+"""Where the console listens, and what it refuses to do in the clear."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nacre.cli.console.serving import ConsoleSettings, read_key, serve
+from nacre.errors import ConfigurationError, StateError
+from nacre.server.admission.networks import NetworkSet
+
+
+def settings(**more: Any) -> ConsoleSettings:
+    usual: dict[str, Any] = {"place": ("127.0.0.1", 0), "api": "/nowhere", "authority": None}
+    usual |= {"key": "", "certificate": None, "certificate_key": None, "proxies": NetworkSet(())}
+    return ConsoleSettings(**{**usual, **more})
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"place": ("0.0.0.0", 0)}, "passwords need HTTPS"),
+        ({"place": ("::", 0)}, "passwords need HTTPS"),
+        ({"place": ("example.org", 0)}, "passwords need HTTPS"),
+        ({"api": "http://192.0.2.1:8022"}, "not of this host"),
+        ({"api": "http://localhost.example.org:8022/"}, "not of this host"),
+        ({"certificate": Path("x")}, "go together"),
+    ],
+)
+def test_nothing_secret_passes_a_network_in_the_clear(more: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        settings(**more).check()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"place": ("::1", 0), "api": "http://[::1]:8022"},
+        {"place": ("localhost", 0), "api": "https://192.0.2.1:8022"},
+        {"place": ("0.0.0.0", 0), "certificate": Path("x"), "certificate_key": Path("y")},
+    ],
+)
+def test_what_is_safe_is_permitted(more: dict[str, Any]) -> None:
+    settings(**more).check()
+
+
+def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("nacre_x\n")
+    path.chmod(0o640)
+    with pytest.raises(StateError, match="chmod 600"):
+        read_key(path)
+    path.chmod(0o600)
+    assert read_key(path) == "nacre_x"
+    with pytest.raises(StateError, match="No such file"):
+        read_key(tmp_path / "none")
+
+
+def test_it_serves_until_it_is_told_to_end() -> None:
+    told: list[str] = []
+
+    def tell(url: str) -> None:
+        told.append(url)
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+
+    serve(settings(), tell)
+    assert told[0].startswith("http://127.0.0.1:")
+
+
+def test_an_address_that_is_not_there_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StateError, match=r"can't listen on 127\.0\.0\.1"):
+            serve(settings(place=("127.0.0.1", port)), print)
+
+
+def test_a_certificate_that_is_none_is_told(tmp_path: Path) -> None:
+    wrong = tmp_path / "x.pem"
+    wrong.write_text("nonsense")
+    with pytest.raises(ConfigurationError, match="the certificate can't be used"):
+        serve(settings(certificate=wrong, certificate_key=wrong), print)

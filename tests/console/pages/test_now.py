@@ -1,0 +1,75 @@
+"""Who is connected."""
+
+from __future__ import annotations
+
+import json
+
+from console.world import World, connected
+from nacre.console.pages.now import Sampled
+from nacre.console.web.browsers import MOST_STREAMS
+
+
+def rows(text: str) -> list[str]:
+    """Return what the events have, as a browser would put it into the page."""
+    found = [line[6:] for line in text.splitlines() if line.startswith("data: ")]
+    return [json.loads(one) for one in found]
+
+
+def test_connections_are_listed_with_what_they_do(world: World) -> None:
+    world.connections = [connected("bob", "tar c /srv", "1.4")]
+    text = world.browser("otto").get("/now").text
+    for shown in ("bob", "192.0.2.9:4711", "command tar c /srv", "2.0 KiB", "1.4"):
+        assert shown in text
+    assert "/now/end" not in text, "an auditor ends nothing"
+    world.connections = []
+    assert "Nobody is connected" in world.browser("ada").get("/now").text
+
+
+def test_the_table_follows_with_rates(world: World) -> None:
+    world.connections = [connected("idle", number="1.1"), connected("busy", number="1.2")]
+    world.direct.events.append(world.event(10.0))
+    world.connections = [
+        connected("idle", number="1.1"),
+        connected("busy", number="1.2", sent=2048 + 4 * 1024 * 1024),
+    ]
+    world.direct.events.append(world.event(12.0))
+    answer = world.browser("ada").get("/now/events")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    first, second, end = rows(answer.text)
+    assert "/s" not in first
+    assert "2.0 MiB/s" in second
+    assert second.index("busy") < second.index("idle"), "the one with more traffic is first"
+    assert 'id="end-1.2"' in second
+    assert (end, "event: end" in answer.text) == ("", True)
+
+
+def test_rates_are_of_connections_that_both_have() -> None:
+    sampled = Sampled()
+    details = {"received": 5, "sent": 5}
+    sampled.rows([{"id": "1", "since": 1.0, "details": details}], 1.0)
+    (one, two) = sampled.rows(
+        [
+            {"id": "1", "since": 1.0, "details": {"received": 3, "sent": 25}},
+            {"id": "2", "since": 1.0, "details": None},
+        ],
+        2.0,
+    )
+    assert (one["rate"], two["rate"], two["traffic"]) == ((0.0, 20.0), None, None)
+
+
+def test_a_session_has_so_many_streams_and_gives_them_back(world: World) -> None:
+    browser = world.browser("ada")
+    for _ in range(MOST_STREAMS + 1):
+        assert browser.get("/now/events").status_code == 200
+
+
+def test_a_connection_is_ended_with_a_click(world: World) -> None:
+    world.connections = [connected("bob", number="1.4")]
+    browser = world.browser("ada")
+    answer = browser.post("/now/end", id="1.4")
+    assert "1.4 is being ended" in browser.told(answer)
+    assert [one.ids for one in world.killed] == [("1.4",)]
+    assert ("user:ada", "connection.end") in world.direct.calls
+    assert browser.post("/now/end", id="9.9").status_code == 404
+    assert browser.post("/now/end", id="../users/ada").status_code == 404
+    assert world.resources.store.find("ada") is not None
