@@ -105,15 +105,23 @@ def test_a_forged_or_changed_cookie_is_no_session(world: World) -> None:
     browser = world.browser("ada")
     cookie = browser.client.cookies["nacre-session"]
     name, _, signature = cookie.rpartition(".")
+    last = "1" if name.endswith("0") else "0"
     other = world.browser("uma").client.cookies["nacre-session"]
     forged = (
-        *(name, f"{name}.", f"{name}.{signature[:-1]}", f"{name[:-1]}0.{signature}", "x" * 5000),
+        *(
+            name,
+            f"{name}.",
+            f"{name}.{signature[:-1]}",
+            f"{name[:-1]}{last}.{signature}",
+            "x" * 5000,
+        ),
         f"{other.rpartition('.')[0]}.{signature}",
         f"ada.admin.{signature}",
     )
     for wrong in forged:
         answer = world.browser(Cookie=f"nacre-session={wrong}").get("/users")
-        assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in"), wrong
+        where = answer.headers.get("location")
+        assert (answer.status_code, where) == (303, "/sign-in"), wrong
     answer = world.browser(Cookie=f"nacre-session={cookie}").get("/users")
     assert answer.status_code == 200
 
