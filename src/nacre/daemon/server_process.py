@@ -21,7 +21,7 @@ from nacre.daemon.accounts.policy import AccountPolicy
 from nacre.daemon.api.plan import notice_end
 from nacre.daemon.audit.events import NO_AUDIT
 from nacre.daemon.audit.trail import AuditLog
-from nacre.daemon.control.roster import Roster, ServerRoster
+from nacre.daemon.control.roster import OwnRoster, ServerRoster
 from nacre.daemon.handover.beside import ALONE, Beside
 from nacre.daemon.handover.restart import Restart
 from nacre.daemon.inherited import Taken
@@ -121,6 +121,8 @@ class ServerProcess:
         self._sockets = sockets
         made = self._current = self._made(self._settings, self._make_policy(self._settings.rules))
         try:
+            if self._beside.lease is not None:
+                self._beside.lease.begin(self._own_connections(), self._log)
             if self._beside.recorder is not None:
                 await self._beside.recorder.start(self._log)
             await self._listen(made)
@@ -138,7 +140,7 @@ class ServerProcess:
             gc.freeze()
             await self._take_over()
             if self._beside.controlled is not None:
-                self._beside.controlled.begin(self._all_connections(), self._log)
+                self._beside.controlled.begin(self._own_connections(), self._log)
             if self._settings.api is not None and (self._worker is None or not self._worker.place):
                 notice_end(self._settings.api, lambda: bool(self._ending), self._log)
             if self._worker is not None:
@@ -221,6 +223,7 @@ class ServerProcess:
         """Return the settings of servers, with sessions of their own."""
         if self._beside.recorder is not None:
             policy.recordings = Recordings(self._beside.recorder.open)
+        policy.lease = self._beside.lease
         sessions = Sessions(policy, end_processes=settings.end_processes, watching=self._watching)
         made = settings.server(policy, sessions.handle, self._startups, self._report)
         if self._beside.bans is not None:
@@ -257,6 +260,8 @@ class ServerProcess:
             self._beside.metrics.close()
         if self._beside.bans is not None:
             self._beside.bans.close()
+        if self._beside.lease is not None:
+            self._beside.lease.close()
 
     async def _close_hooks(self) -> None:
         if self._beside.hooks is not None:
@@ -349,9 +354,28 @@ class ServerProcess:
     def _end(self, at_once: bool = False) -> None:
         """Let open sessions end by themselves; at the second call end them."""
         at_once = self._note_end(at_once)
-        self._log({"event": "stopping", "at_once": at_once})
-        self._end_control()
         self._tell_metrics()
+        if self._settings.drain and not at_once:
+            self._take_no_more()
+            self._keep(self._drain(self._settings.drain))
+            return
+        self._end_control()
+        self._end_sessions(at_once)
+
+    async def _drain(self, seconds: int) -> None:
+        """Let all connections go on until they end, for a bounded time; then end them."""
+        self._log({"event": "draining", "seconds": seconds})
+        at_once = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wait_left()
+                at_once = False
+        self._end_control()
+        self._end_sessions(at_once)
+
+    def _end_sessions(self, at_once: bool) -> None:
+        """Let sessions end within some seconds, or at once, and end with them."""
+        self._log({"event": "stopping", "at_once": at_once})
         for server in self._all_servers():
             server.close(graceful=0.0 if at_once else GRACE)
         self._stop.set()
@@ -364,6 +388,8 @@ class ServerProcess:
             notify(STOPPING)
         if self._beside.predecessor is not None:
             self._beside.predecessor.signal(signal.SIGTERM)
+        if self._beside.lease is not None:
+            self._beside.lease.stop()
         self._ending = "stopping"
         return at_once
 
@@ -400,22 +426,29 @@ class ServerProcess:
     def _leave(self) -> None:
         """Take no more clients; end when those are gone that are here."""
         self._ending = "left"
+        if self._beside.lease is not None:
+            self._beside.lease.stop()
         self._keep(self._close_hooks())  # the successor tells them of what happens here, too
-        for sock in list(self._servers):
-            self._stop_listening(sock)
+        self._take_no_more()
         self._keep(self._end_with_last())
 
-    async def _end_with_last(self) -> None:
+    def _take_no_more(self) -> None:
+        """Take no more clients."""
+        for sock in list(self._servers):
+            self._stop_listening(sock)
+
+    async def _wait_left(self) -> None:
+        """Return when all clients have left, of whom no more are taken."""
         for server in self._all_servers():
             await server.wait_empty()
-        await self._wait_for_elder()
-        self._log({"event": "stopping", "at_once": False})
-        for server in self._all_servers():
-            server.close()
-        self._stop.set()
 
-    def _all_connections(self) -> Roster:
-        """Return what lists the connections for the control socket."""
+    async def _end_with_last(self) -> None:
+        await self._wait_left()
+        await self._wait_for_elder()
+        self._end_sessions(at_once=False)
+
+    def _own_connections(self) -> OwnRoster:
+        """Return what lists the connections of this process and of its children."""
         return self._roster
 
     def _end_control(self) -> None:
@@ -463,7 +496,8 @@ class ServerProcess:
     async def _wait_for_predecessor(self) -> None:
         """Wait for the one before, which was told to stop with this one."""
         if self._beside.predecessor is not None and self._ending == "stopping":
-            wait = partial(self._beside.predecessor.wait, GRACE + _MARGIN)
+            seconds = GRACE + self._settings.drain + _MARGIN
+            wait = partial(self._beside.predecessor.wait, seconds)
             await asyncio.get_running_loop().run_in_executor(None, wait)
 
     def _end_audit(self) -> None:

@@ -19,7 +19,7 @@ from nacre.cli.serve.edge import edge_options
 from nacre.cli.serve.hooks import hook_options
 from nacre.cli.serve.recording import recording_options
 from nacre.cli.serve.sessions import SessionOptions, session_options
-from nacre.cli.serve.store import check_shareable, store_option
+from nacre.cli.serve.store import check_shareable, node_option, store_option
 from nacre.cli.serve.users import users_options
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ def _print(
     "By default nacre under XDG_STATE_HOME, or /var/lib/nacre for root.",
 )
 @store_option
+@node_option
 @click.option(
     "--listen",
     "addresses",
@@ -242,6 +243,7 @@ def command(
     context: click.Context,
     state: Path | None,
     store: StoreURL | None,
+    node: str | None,
     addresses: tuple[tuple[str, int], ...],
     users: Literal["store", "system"] | UsersPlan,
     run_as: str | None,
@@ -273,9 +275,9 @@ def command(
     ready, and a line for each phase of each connection. SIGHUP reads the files of -f and --config,
     the host keys and the banner again, for new connections. SIGUSR1 opens the file of --log-to
     again. SIGUSR2 starts the server anew, as `nacre restart` does, and refuses no client meanwhile.
-    SIGTERM and SIGINT stop the server: open sessions get a few seconds to end, or none after a
-    second signal. Sockets of socket activation (systemd.socket) are served in place of those of
-    ListenAddress.
+    SIGTERM and SIGINT stop the server: open sessions get a few seconds to end, or those of --drain,
+    or none after a second signal. Sockets of socket activation (systemd.socket) are served in place
+    of those of ListenAddress.
 
     With -f it is configured by a file of sshd_config: `nacre serve -T -v -f FILE` tells what holds
     and where it was written. With --config a file of TOML says what the options say.
@@ -293,6 +295,7 @@ def command(
     Daemon(
         state=_state(state),
         store=store,
+        node=node,
         addresses=_where(addresses, file),
         users=users,
         run_as=run_as,

@@ -39,6 +39,28 @@ store_option: Callable[[Callable[..., None]], Callable[..., None]] = click.optio
 )
 
 
+def _node_name(
+    _context: click.Context, _parameter: click.Parameter, name: str | None
+) -> str | None:
+    if name is None:
+        return None
+    from nacre.daemon.nodes.values import check_node_name
+
+    try:
+        return check_node_name(name)
+    except ConfigurationError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+node_option: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
+    "--node",
+    metavar="NAME",
+    callback=_node_name,
+    help="The name of this server among those that share the store. By default the host's. Give "
+    "each a name of its own.",
+)
+
+
 def check_shareable(
     store: StoreURL | None,
     users: Literal["store", "system"] | UsersPlan,

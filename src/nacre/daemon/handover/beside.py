@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nacre.daemon.bans.keeper import BanKeeper
     from nacre.daemon.handover.predecessor import Predecessor
     from nacre.daemon.handover.restart import Restart
+    from nacre.daemon.nodes.lease import NodeLease
 
 
 class RecordsSessions(Protocol):
@@ -48,6 +49,7 @@ class Beside:
     :ivar metrics: tells monitoring.
     :ivar bans: the networks that are banned.
     :ivar hooks: tells hooks of events.
+    :ivar lease: tells other servers of the same store of this process.
     :ivar restart: how another server follows this one, and how this one follows another.
     """
 
@@ -56,6 +58,7 @@ class Beside:
     metrics: Monitoring | None = None
     bans: BanKeeper | None = None
     hooks: TellsHooks | None = None
+    lease: NodeLease | None = None
     restart: Restart | None = None
 
     @property

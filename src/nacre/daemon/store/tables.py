@@ -148,6 +148,34 @@ API_KEYS = Table(
     Column("expires", NUMBER, nullable=False),
 )
 """Keys of the REST API: ``number`` is the part of a key that it is found by, in hexadecimal."""
+NODES = Table(
+    "nodes",
+    METADATA,
+    Column("number", NUMBER, primary_key=True),
+    Column("server", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("process", NUMBER, nullable=False),
+    Column("version", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("began", NUMBER, nullable=False),
+    Column("until", NUMBER, nullable=False),
+)
+"""The leases of processes that serve with a shared store: :mod:`nacre.daemon.nodes.tables` has the
+statements. Times are milliseconds since the epoch by the clock of the database."""
+CONNECTIONS = Table(
+    "connections",
+    METADATA,
+    Column("node", ForeignKey("nodes.number", ondelete="CASCADE"), primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("user", String, nullable=False),
+    Column("peer", String, nullable=False),
+    Column("since", NUMBER, nullable=False),
+    Column("methods", String, nullable=False),
+    Column("ending", String),
+)
+"""The connections of these processes whose users are logged in; ``ending`` is the reason why one is
+to be ended."""
+Index("connections_by_user", CONNECTIONS.c.user)
 SECRETS = Table(
     "settings",
     METADATA,
