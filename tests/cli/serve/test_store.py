@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from nacre.cli.serve.store import check_shareable, store_option
+from nacre.cli.serve.store import check_shareable, node_option, store_option
 from nacre.daemon.accounts.directories.plan import UsersPlan
 from nacre.daemon.api.plan import APIPlan
 from nacre.daemon.edge_settings import NO_EDGE, EdgeSettings
@@ -64,3 +64,18 @@ def test_what_can_not_be_shared_is_refused(changed: dict[str, Any], option: str)
     check_shareable(**usual | changed | {"store": None})
     with pytest.raises(click.UsageError, match=f"{option} can't be used with --store yet"):
         check_shareable(**usual | changed)
+
+
+def test_a_node_has_a_name_of_a_few_characters() -> None:
+    names: list[str | None] = []
+
+    @click.command()
+    @node_option
+    def command(node: str | None) -> None:
+        names.append(node)
+
+    for words in ([], ["--node", "web-1.example"]):
+        assert CliRunner().invoke(command, words).exit_code == 0
+    assert names == [None, "web-1.example"]
+    done = CliRunner().invoke(command, ["--node", "a:b"])
+    assert (done.exit_code, "can't be the name of a node" in done.output) == (2, True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -61,10 +61,3 @@ async def leased(url: StoreURL, name: str = "web1") -> AsyncIterator[tuple[Any, 
         yield lease, server
     finally:
         lease.close()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds, which is asked of a database."""
-    async with asyncio.timeout(30):
-        while not await asyncio.to_thread(holds):
-            await asyncio.sleep(0.02)

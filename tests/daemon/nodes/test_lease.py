@@ -7,12 +7,13 @@ from functools import partial
 
 import pytest
 
-from daemon.nodes.served import MadeUpClient, leased, until
+from daemon.nodes.served import MadeUpClient, leased
 from nacre.daemon.nodes import lease as module
 from nacre.daemon.nodes import tables
 from nacre.daemon.nodes.tables import DatabaseConnection
 from nacre.daemon.store.postgres.store_url import StoreURL
 from nacre.errors import StateError
+from parties import until
 
 pytestmark = pytest.mark.interop
 
@@ -65,9 +66,8 @@ async def test_a_user_has_so_many_on_all_nodes_together(
         assert await one.enter(MadeUpClient(9, "bob"), "bob", KEY, 1)
         await inside[0].leave()
         again = MadeUpClient(10)
-        async with asyncio.timeout(30):
-            while not await two.enter(again, "alice", KEY, 3):
-                await asyncio.sleep(0.02)
+        await until(lambda: len(stored(connection)) == 3)
+        assert await two.enter(again, "alice", KEY, 3)
         # It is noted once more when its policy has gone on.
         two.note(again, "alice", KEY)
         assert not await one.enter(MadeUpClient(11), "alice", KEY, 3)
@@ -83,10 +83,9 @@ async def test_who_leaves_while_it_waits_counts_for_nothing(
         await client.leave()
         assert waiting.cancelled()
         second = MadeUpClient(2)
-        async with asyncio.timeout(30):
-            while not await lease.enter(second, "alice", KEY, 1):
-                await asyncio.sleep(0.02)
-        await has(connection, ("1.2", "alice"))
+        await has(connection)
+        assert await lease.enter(second, "alice", KEY, 1)
+        assert stored(connection) == [("1.2", "alice")]
 
 
 async def test_a_lease_that_has_ended_is_taken_anew_with_all_connections(

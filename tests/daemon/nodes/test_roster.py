@@ -10,10 +10,12 @@ import pytest
 from daemon.control.answering import MadeUp, connection
 from daemon.nodes.served import MadeUpClient, leased
 from nacre.daemon.control.values import ControlError, Killed
+from nacre.daemon.nodes import tables
 from nacre.daemon.nodes.roster import NodesRoster
 from nacre.daemon.nodes.values import NodeIdentity
 from nacre.daemon.store.postgres.store_url import StoreURL
 from nacre.daemon.watching.frames import WatchOrder
+from parties import until
 
 pytestmark = pytest.mark.interop
 
@@ -28,9 +30,8 @@ async def test_all_are_listed_and_ended(url: StoreURL) -> None:
         here.note(MadeUpClient(1), "alice", ())
         there.note(MadeUpClient(1), "alice", ("password", "publickey"))
         there.note(MadeUpClient(2), "bob", ())
-        async with asyncio.timeout(30):
-            while len((await roster.connections()).connections) < 3:
-                await asyncio.sleep(0.02)
+        with tables.node_tables(url, seconds=30) as database:
+            await until(lambda: len(tables.others(database, "")) == 3)
         listing = await roster.connections()
         assert listing.silent == 1
         first, second, third = listing.connections
@@ -69,4 +70,4 @@ async def test_a_session_is_watched_on_its_own_node() -> None:
             await roster.watch(WatchOrder(id="web2:1.1", channel=0), theirs)
         assert not await roster.watch(WatchOrder(id="web1:1.9", channel=0), theirs)
         assert not await roster.watch(WatchOrder(id="1.9", channel=0), theirs)
-    assert [order.id for order in own.orders][0] == "1.1"
+    assert [order.id for order in own.orders] == ["1.1"]

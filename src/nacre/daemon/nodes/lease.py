@@ -12,6 +12,7 @@ import os
 import select
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -168,13 +169,17 @@ class NodeLease:
         """Give the lease up, if the database answers soon; a second call does nothing."""
         if self._closed:
             return
-        self._tell_thread()
         self._closed = True
+        self._tell_thread()
         if self._thread is not None:
             self._thread.join(_LAST)
+        if self._thread is None or not self._thread.is_alive():
+            os.close(self._woken)
+            os.close(self._wake)
+            self._wake = -1
 
     def _tell_thread(self) -> None:
-        if not self._closed:
+        if self._wake >= 0:
             with suppress(BlockingIOError):  # it is full, so the thread is told already
                 os.write(self._wake, b"!")
 
@@ -196,14 +201,6 @@ class NodeLease:
     # --- in the thread ---
 
     def _run(self) -> None:
-        try:
-            self._keep()
-        finally:
-            self._closed = True
-            os.close(self._woken)
-            os.close(self._wake)
-
-    def _keep(self) -> None:
         while not self._closed:
             try:
                 with self._url.connect(autocommit=True) as connection:
@@ -212,12 +209,14 @@ class NodeLease:
                         self._exchange(connection)
                         self._wait(connection)
                     self._give_up(connection)
-            except (psycopg.Error, OSError) as error:
+            except Exception as error:  # whatever it is, the thread goes on
                 self._on_failure(error)
 
     def _on_failure(self, error: Exception) -> None:
         if not self._failed:
             self._call(self._tell_failure, reason_of(error))
+            if not isinstance(error, psycopg.Error | OSError):
+                traceback.print_exception(error)
         self._failed = True
         if not self._closed:
             time.sleep(_PAUSE)
