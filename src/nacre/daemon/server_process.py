@@ -54,6 +54,10 @@ if TYPE_CHECKING:
 GRACE = 5.0
 """Seconds that open sessions have to end by themselves after the first signal to stop."""
 
+_NOTICE = 5.0
+"""Seconds for which a server that drains still takes clients: what reads its health page, such as a
+proxy, has that time to send them elsewhere."""
+
 _MARGIN = 3.0
 """Seconds that a predecessor has beyond :data:`GRACE` to end."""
 
@@ -106,6 +110,7 @@ class ServerProcess:
         self._roster = ServerRoster(prefix, self._watching)
         self._stop = asyncio.Event()
         self._ending: Literal["", "left", "stopping"] = ""  # left: to a successor
+        self._draining: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
         observers = (beside.metrics, beside.bans)
         self._log.observers = [one.note for one in observers if one is not None]
@@ -190,11 +195,12 @@ class ServerProcess:
         if self._reloaded is not None:
             self._reloaded(self._settings)
 
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a task that is cancelled at the end."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _begin(self) -> None:
         # For this process, and not for its sessions.
@@ -356,9 +362,10 @@ class ServerProcess:
         at_once = self._note_end(at_once)
         self._tell_metrics()
         if self._settings.drain and not at_once:
-            self._take_no_more()
-            self._keep(self._drain(self._settings.drain))
+            self._draining = self._keep(self._drain(self._settings.drain))
             return
+        if self._draining is not None:
+            self._draining.cancel()
         self._end_control()
         self._end_sessions(at_once)
 
@@ -368,6 +375,9 @@ class ServerProcess:
         at_once = True
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
+                if self._beside.metrics is not None:
+                    await asyncio.sleep(min(_NOTICE, seconds / 2))
+                self._take_no_more()
                 await self._wait_left()
                 at_once = False
         self._end_control()
