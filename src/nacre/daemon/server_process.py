@@ -109,8 +109,8 @@ class ServerProcess:
         prefix = "" if worker is None else f"{worker.number}."
         self._roster = ServerRoster(prefix, self._watching)
         self._stop = asyncio.Event()
-        self._ending: Literal["", "left", "stopping"] = ""  # left: to a successor
-        self._draining: asyncio.Task[None] | None = None
+        # To a successor the clients are left.
+        self._ending: Literal["", "left", "draining", "stopping"] = ""
         self._reloading = asyncio.Lock()
         observers = (beside.metrics, beside.bans)
         self._log.observers = [one.note for one in observers if one is not None]
@@ -195,12 +195,11 @@ class ServerProcess:
         if self._reloaded is not None:
             self._reloaded(self._settings)
 
-    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a task that is cancelled at the end."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
     def _begin(self) -> None:
         # For this process, and not for its sessions.
@@ -260,22 +259,6 @@ class ServerProcess:
     def banned(self) -> int:
         """Return how many networks are banned now."""
         return 0 if self._beside.bans is None else self._beside.bans.banned()
-
-    def _close_edge(self) -> None:
-        if self._beside.metrics is not None:
-            self._beside.metrics.close()
-        if self._beside.bans is not None:
-            self._beside.bans.close()
-        if self._beside.lease is not None:
-            self._beside.lease.close()
-
-    async def _close_hooks(self) -> None:
-        if self._beside.hooks is not None:
-            await self._beside.hooks.close()
-
-    def _tell_metrics(self) -> None:
-        if self._beside.metrics is not None:
-            self._beside.metrics.tell()
 
     # --- listening ---
 
@@ -360,13 +343,12 @@ class ServerProcess:
     def _end(self, at_once: bool = False) -> None:
         """Let open sessions end by themselves; at the second call end them."""
         at_once = self._note_end(at_once)
-        self._tell_metrics()
+        self._beside.tell_metrics()
         if self._settings.drain and not at_once:
-            self._draining = self._keep(self._drain(self._settings.drain))
+            self._ending = "draining"
+            self._keep(self._drain(self._settings.drain))
             return
-        if self._draining is not None:
-            self._draining.cancel()
-        self._end_control()
+        self._beside.end_control()
         self._end_sessions(at_once)
 
     async def _drain(self, seconds: int) -> None:
@@ -377,11 +359,14 @@ class ServerProcess:
             async with asyncio.timeout(seconds):
                 if self._beside.metrics is not None:
                     await asyncio.sleep(min(_NOTICE, seconds / 2))
-                self._take_no_more()
-                await self._wait_left()
+                if self._ending == "draining":
+                    self._take_no_more()
+                    await self._wait_left()
                 at_once = False
-        self._end_control()
-        self._end_sessions(at_once)
+        if self._ending == "draining":  # and nobody was in a hurry
+            self._ending = "stopping"
+            self._beside.end_control()
+            self._end_sessions(at_once)
 
     def _end_sessions(self, at_once: bool) -> None:
         """Let sessions end within some seconds, or at once, and end with them."""
@@ -393,7 +378,7 @@ class ServerProcess:
     def _note_end(self, at_once: bool) -> bool:
         """Tell others that this server stops; return whether it does so at once."""
         # One that has left to another the new clients ends slowly at first, as any other.
-        at_once = at_once or self._ending == "stopping"
+        at_once = at_once or self._ending in ("draining", "stopping")
         if self._worker is None and not self._ending:
             notify(STOPPING)
         if self._beside.predecessor is not None:
@@ -438,7 +423,7 @@ class ServerProcess:
         self._ending = "left"
         if self._beside.lease is not None:
             self._beside.lease.stop()
-        self._keep(self._close_hooks())  # the successor tells them of what happens here, too
+        self._keep(self._beside.close_hooks())  # the successor tells them of what happens here, too
         self._take_no_more()
         self._keep(self._end_with_last())
 
@@ -461,11 +446,6 @@ class ServerProcess:
         """Return what lists the connections of this process and of its children."""
         return self._roster
 
-    def _end_control(self) -> None:
-        """Leave the control socket to a server that is started next."""
-        if self._beside.controlled is not None:
-            self._beside.controlled.end()
-
     def _on_hang_up(self) -> None:
         """End: the client that has started this process is gone, or the terminal is."""
         if not self._ending:
@@ -483,7 +463,7 @@ class ServerProcess:
                 await self._wait_for_predecessor()
         finally:
             self._ending = "stopping"
-            self._end_control()
+            self._beside.end_control()
             for task in self._tasks:
                 task.cancel()
             for server in self._all_servers():
@@ -492,8 +472,8 @@ class ServerProcess:
                 await sessions.end()
             if self._beside.recorder is not None:
                 await self._beside.recorder.close()
-            await self._close_hooks()
-            self._close_edge()
+            await self._beside.close_hooks()
+            self._beside.close_edge()
             TEMPLATE.close()
             self._end_audit()
             self._log.close()

@@ -275,12 +275,11 @@ def command(
     ready, and a line for each phase of each connection. SIGHUP reads the files of -f and --config,
     the host keys and the banner again, for new connections. SIGUSR1 opens the file of --log-to
     again. SIGUSR2 starts the server anew, as `nacre restart` does, and refuses no client meanwhile.
-    SIGTERM and SIGINT stop the server: open sessions get a few seconds to end, or those of --drain,
-    or none after a second signal. Sockets of socket activation (systemd.socket) are served in place
-    of those of ListenAddress.
+    SIGTERM and SIGINT stop it: open sessions get a few seconds to end, or those of --drain, or none
+    after a second signal. Sockets of socket activation are served in place of ListenAddress's.
 
-    With -f it is configured by a file of sshd_config: `nacre serve -T -v -f FILE` tells what holds
-    and where it was written. With --config a file of TOML says what the options say.
+    With -f a file of sshd_config configures it: `nacre serve -T -v -f FILE` tells what holds and
+    where it was written. With --config a file of TOML says what the options say.
     """
     again, log = Rereading(context), _log_place(log_to, form)
     shown = partial(_print, connections=connections, profile=profile, origins=verbose)

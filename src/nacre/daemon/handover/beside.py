@@ -61,6 +61,30 @@ class Beside:
     lease: NodeLease | None = None
     restart: Restart | None = None
 
+    def tell_metrics(self) -> None:
+        """Tell monitoring at once how the server is."""
+        if self.metrics is not None:
+            self.metrics.tell()
+
+    def end_control(self) -> None:
+        """Leave the control socket to a server that is started next."""
+        if self.controlled is not None:
+            self.controlled.end()
+
+    async def close_hooks(self) -> None:
+        """Tell hooks nothing more."""
+        if self.hooks is not None:
+            await self.hooks.close()
+
+    def close_edge(self) -> None:
+        """End what tells others of this server, and the bans."""
+        if self.metrics is not None:
+            self.metrics.close()
+        if self.bans is not None:
+            self.bans.close()
+        if self.lease is not None:
+            self.lease.close()
+
     @property
     def predecessor(self) -> Predecessor | None:
         """The server that this one follows."""

@@ -70,6 +70,35 @@ class _Entry:
             self.answer.set_result(answer)
 
 
+class _Wakeup:
+    """Wakes the thread, which waits for a descriptor."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        for descriptor in (self._read, self._write):
+            os.set_blocking(descriptor, False)
+
+    def fileno(self) -> int:
+        """Return the descriptor that can be read after :meth:`tell`."""
+        return self._read
+
+    def tell(self) -> None:
+        """Wake the thread."""
+        if self._write >= 0:
+            with suppress(BlockingIOError):  # it is full, so the thread is told already
+                os.write(self._write, b"!")
+
+    def clear(self) -> None:
+        """Wait for the next call."""
+        os.read(self._read, 4096)
+
+    def close(self) -> None:
+        """Close it; calls of :meth:`tell` do nothing then."""
+        os.close(self._read)
+        os.close(self._write)
+        self._write = -1
+
+
 class NodeLease:
     """Keeps the lease of this process; see :mod:`nacre.daemon.nodes.lease`.
 
@@ -86,9 +115,7 @@ class NodeLease:
         self._changed: set[str] = set()
         self._entering: dict[str, _Entry] = {}
         self._closed = False
-        self._woken, self._wake = os.pipe()
-        os.set_blocking(self._wake, False)
-        os.set_blocking(self._woken, False)
+        self._wakeup = _Wakeup()
         self._thread: threading.Thread | None = None
         # These are the thread's own.
         self._number: int | None = None
@@ -118,7 +145,7 @@ class NodeLease:
                 return  # it was let in
             self._all[row.id] = row
             self._changed.add(row.id)
-        self._tell_thread()
+        self._wakeup.tell()
         self._leave_at_end(client, row.id)
 
     async def enter(self, client: Client, user: str, methods: Sequence[str], most: int) -> bool:
@@ -130,7 +157,7 @@ class NodeLease:
         entry = _Entry(self._row(client, user, methods), most)
         with self._lock:
             self._entering[entry.row.id] = entry
-        self._tell_thread()
+        self._wakeup.tell()
         self._leave_at_end(client, entry.row.id)
         try:
             async with asyncio.timeout(PATIENCE):
@@ -158,30 +185,23 @@ class NodeLease:
             self._all.pop(number, None)
             self._entering.pop(number, None)
             self._changed.add(number)
-        self._tell_thread()
+        self._wakeup.tell()
 
     def stop(self) -> None:
         """Tell the other nodes that this process takes no more clients."""
         self._state = "stopping"
-        self._tell_thread()
+        self._wakeup.tell()
 
     def close(self) -> None:
         """Give the lease up, if the database answers soon; a second call does nothing."""
         if self._closed:
             return
         self._closed = True
-        self._tell_thread()
+        self._wakeup.tell()
         if self._thread is not None:
             self._thread.join(_LAST)
         if self._thread is None or not self._thread.is_alive():
-            os.close(self._woken)
-            os.close(self._wake)
-            self._wake = -1
-
-    def _tell_thread(self) -> None:
-        if self._wake >= 0:
-            with suppress(BlockingIOError):  # it is full, so the thread is told already
-                os.write(self._wake, b"!")
+            self._wakeup.close()
 
     def _end(self, ends: Mapping[str, str]) -> None:
         """End connections, as another node wants."""
@@ -229,7 +249,7 @@ class NodeLease:
         """Wait until there is something to do, or the lease is to be renewed."""
         began = time.monotonic()
         poll = select.poll()  # not select(), which takes no descriptor beyond 1023
-        poll.register(self._woken, select.POLLIN)
+        poll.register(self._wakeup, select.POLLIN)
         poll.register(connection.fileno(), select.POLLIN)
         while not self._closed:
             with self._lock:
@@ -240,8 +260,8 @@ class NodeLease:
                 due = min(due, began + _GATHER)
             seconds = 0.0 if waits else max(0.0, due - time.monotonic())
             ready = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
-            if self._woken in ready:
-                os.read(self._woken, 4096)
+            if self._wakeup.fileno() in ready:
+                self._wakeup.clear()
             # What the database says is a notification, or its end.
             if waits or connection.fileno() in ready or time.monotonic() >= due:
                 return

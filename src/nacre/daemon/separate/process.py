@@ -263,7 +263,7 @@ class MonitorProcess(ServerProcess):
                 await self._wait_for_predecessor()
         finally:
             self._ending = "stopping"
-            self._end_control()
+            self._beside.end_control()
             for task in self._tasks:
                 task.cancel()
             for gate in self._gates:
@@ -271,8 +271,8 @@ class MonitorProcess(ServerProcess):
             self._users.kill()
             if self._beside.recorder is not None:
                 await self._beside.recorder.close()
-            await self._close_hooks()
-            self._close_edge()
+            await self._beside.close_hooks()
+            self._beside.close_edge()
             self._end_audit()
             self._log.close()
 
