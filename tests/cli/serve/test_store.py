@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from nacre.cli.serve.store import check_shareable, node_option, store_option
+from nacre.cli.serve.store import StoreOptions, check_shareable, store_options
 from nacre.daemon.accounts.directories.plan import UsersPlan
 from nacre.daemon.api.plan import APIPlan
 from nacre.daemon.edge_settings import NO_EDGE, EdgeSettings
@@ -22,8 +22,9 @@ def given(*words: str, **environment: str) -> Any:
     found: list[Any] = []
 
     @click.command()
-    @store_option
-    def command(store: Any) -> None:
+    @store_options
+    def command(shared: StoreOptions) -> None:
+        store = shared["store"]
         found.append(None if store is None else store.text)
 
     done = CliRunner().invoke(command, words, env=environment)
@@ -70,9 +71,9 @@ def test_a_node_has_a_name_of_a_few_characters() -> None:
     names: list[str | None] = []
 
     @click.command()
-    @node_option
-    def command(node: str | None) -> None:
-        names.append(node)
+    @store_options
+    def command(shared: StoreOptions) -> None:
+        names.append(shared["node"])
 
     for words in ([], ["--node", "web-1.example"]):
         assert CliRunner().invoke(command, words).exit_code == 0

@@ -19,7 +19,7 @@ from nacre.cli.serve.edge import edge_options
 from nacre.cli.serve.hooks import hook_options
 from nacre.cli.serve.recording import recording_options
 from nacre.cli.serve.sessions import SessionOptions, session_options
-from nacre.cli.serve.store import check_shareable, node_option, store_option
+from nacre.cli.serve.store import StoreOptions, check_shareable, store_options
 from nacre.cli.serve.users import users_options
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from nacre.daemon.log.place import LogPlace
     from nacre.daemon.recorder.plan import RecordingPlan
     from nacre.daemon.sockets import Address
-    from nacre.daemon.store.postgres.store_url import StoreURL
     from nacre.protocol.options import Profile
 
 _ADDRESS = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]*)):(\d{1,5})")
@@ -123,8 +122,7 @@ def _print(
     help="The directory of host keys and users. It is created if it is missing. "
     "By default nacre under XDG_STATE_HOME, or /var/lib/nacre for root.",
 )
-@store_option
-@node_option
+@store_options
 @click.option(
     "--listen",
     "addresses",
@@ -242,8 +240,7 @@ def _print(
 def command(
     context: click.Context,
     state: Path | None,
-    store: StoreURL | None,
-    node: str | None,
+    shared: StoreOptions,
     addresses: tuple[tuple[str, int], ...],
     users: Literal["store", "system"] | UsersPlan,
     run_as: str | None,
@@ -284,7 +281,7 @@ def command(
     again, log = Rereading(context), _log_place(log_to, form)
     shown = partial(_print, connections=connections, profile=profile, origins=verbose)
     rules = _read(again, shown if show else None)
-    check_shareable(store, users, edge, trust_own_ca=trust_own_ca)
+    check_shareable(shared["store"], users, edge, trust_own_ca=trust_own_ca)
     if show or test:
         return
 
@@ -293,8 +290,7 @@ def command(
 
     Daemon(
         state=_state(state),
-        store=store,
-        node=node,
+        **shared,
         addresses=_where(addresses, file),
         users=users,
         run_as=run_as,

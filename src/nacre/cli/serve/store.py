@@ -1,9 +1,10 @@
-"""The option of ``nacre serve`` that names a store which several servers share."""
+"""The options of ``nacre serve`` for a store which several servers share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import click
 
@@ -28,17 +29,6 @@ def _parsed(
         raise click.UsageError(str(error)) from None
 
 
-store_option: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
-    "--store",
-    metavar="URL",
-    envvar="NACRE_STORE",
-    callback=_parsed,
-    help="The database of users, groups and bans. It is one of PostgreSQL, such as "
-    "postgresql://nacre@db.example.org/nacre, which several servers share. By default it is a file "
-    "in the state directory.",
-)
-
-
 def _node_name(
     _context: click.Context, _parameter: click.Parameter, name: str | None
 ) -> str | None:
@@ -52,13 +42,44 @@ def _node_name(
         raise click.BadParameter(str(error)) from None
 
 
-node_option: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
-    "--node",
-    metavar="NAME",
-    callback=_node_name,
-    help="The name of this server among those that share the store. By default the host's. Give "
-    "each a name of its own.",
+class StoreOptions(TypedDict):
+    """Arguments of :class:`~nacre.daemon.daemon.Daemon`."""
+
+    store: StoreURL | None
+    node: str | None
+
+
+_OPTIONS = (
+    click.option(
+        "--store",
+        metavar="URL",
+        envvar="NACRE_STORE",
+        callback=_parsed,
+        help="The database of users, groups and bans. It is one of PostgreSQL, such as "
+        "postgresql://nacre@db.example.org/nacre, which several servers share. By default it is a "
+        "file in the state directory.",
+    ),
+    click.option(
+        "--node",
+        metavar="NAME",
+        callback=_node_name,
+        help="The name of this server among those that share the store. By default the host's. "
+        "Give each a name of its own.",
+    ),
 )
+
+
+def store_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options, and their values as one argument, ``shared``."""
+
+    @wraps(function)
+    def call(*args: Any, store: StoreURL | None, node: str | None, **options: Any) -> None:
+        function(*args, shared=StoreOptions(store=store, node=node), **options)
+
+    decorated: Callable[..., None] = call
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    return decorated
 
 
 def check_shareable(

@@ -1,10 +1,10 @@
 """The revisions of the store's tables, which alembic applies to a store of an older version.
 
 A change of :mod:`nacre.daemon.store.tables` comes with a revision of its own here: the next number,
-in ``versions``, and the same number in :data:`nacre.daemon.store.database.VERSION`. It runs on
-SQLite and on PostgreSQL: numbers are :data:`nacre.daemon.store.tables.NUMBER`. A table that logins
-look at has its line in :mod:`nacre.daemon.store.postgres.changes`, so that other servers hear of
-changes.
+in ``versions`` or a folder of it, and the same number in
+:data:`nacre.daemon.store.database.VERSION`. It runs on SQLite and on PostgreSQL: numbers are
+:data:`nacre.daemon.store.tables.NUMBER`. A table that logins look at has its line in
+:mod:`nacre.daemon.store.postgres.changes`, so that other servers hear of changes.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ def migrate(connection: Connection, version: int) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.set_main_option("recursive_version_locations", "true")
     config.attributes["connection"] = connection
     if version == 0:
         command.stamp(config, "head")
