@@ -268,17 +268,17 @@ class NodeLease:
 
     def _exchange(self, connection: DatabaseConnection) -> None:
         """Write what has changed, renew the lease, and see what is to be ended."""
-        with self._lock:
-            changed, self._changed = self._changed, set()
-            entering = dict(self._entering)
-            rows = [self._all[one] for one in changed if one in self._all]
-            everything = list(self._all.values())
         began, state = time.monotonic(), self._state
+        changed: set[str] = set()
         try:
             with connection.transaction():
                 number = self._held_lease(connection, state)
-                if number != self._number:
-                    self._number, rows = number, everything
+                with self._lock:
+                    changed, self._changed = self._changed, set()
+                    entering = dict(self._entering)
+                    written = changed if number == self._number else self._all
+                    rows = [self._all[one] for one in written if one in self._all]
+                self._number = number
                 # Whether the last transaction was kept is not known if the database went in it.
                 tables.remove(connection, number, {*changed, *entering})
                 tables.put(connection, number, rows)
