@@ -78,7 +78,8 @@ def nodes(
     """Two servers, for all tests: each has users of its own."""
     url, directory = cluster.database().text, tmp_path_factory.mktemp("nodes")
     states = [State(directory / name) for name in ("state1", "state2")]
-    options = ["--store", url, "--bans", "0", "-o", "PerSourcePenalties=no", "--node"]
+    options = ["--store", url, "--bans", "0", "-o", "PerSourcePenalties=no"]
+    options += ["--audit-store", "--node"]
     with (
         start_nacre(states[0], *options, "one") as one,
         start_nacre(states[1], *options, "two", "--workers", "2") as two,
@@ -189,6 +190,20 @@ def test_a_user_has_so_many_connections_on_all_nodes_together(nodes: Nodes) -> N
         assert sorted(node for node, _ in nodes.who(nodes.one, "frank")) == ["one", "two"]
         echo(b"still here\n")
     _until(nodes.login(nodes.one, "frank"), works=True)
+
+
+def test_the_events_of_all_nodes_are_found(nodes: Nodes) -> None:
+    nodes.add_user("grace")
+    for node in (nodes.one, nodes.two):
+        assert nodes.enters(node, "grace")
+
+    def copied() -> list[tuple[str, str]]:
+        words = ["--all-nodes", "--event", "login", "--user", "grace", "--json"]
+        lines = nodes.manage("audit", *words).splitlines()
+        return [(one["node"], one["outcome"]) for one in map(json.loads, lines)]
+
+    _until_equal(copied, [("one", "success"), ("two", "success")])
+    assert b"node=two" in nodes.manage("audit", "--all-nodes", "--user", "grace")
 
 
 def test_the_nodes_are_listed(nodes: Nodes) -> None:

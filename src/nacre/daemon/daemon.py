@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from nacre.daemon.hooks.hooks import ServerHooks
     from nacre.daemon.hooks.plan import HooksWanted
     from nacre.daemon.metrics.metrics import ServerMetrics
+    from nacre.daemon.nodes.copier import AuditCopier
     from nacre.daemon.nodes.lease import NodeLease
     from nacre.daemon.nodes.values import NodeIdentity
     from nacre.daemon.recorder.plan import RecordingPlan
@@ -265,6 +266,19 @@ class Daemon:
 
         return NodeLease(self.store, node)
 
+    def _copier(
+        self, settings: DaemonSettings, node: NodeIdentity | None, worker: Worker | None
+    ) -> AuditCopier | None:
+        """Return what copies events in this process: of several workers the first one does."""
+        if self.store is None or node is None or settings.state is None or not self.audit.copied:
+            return None
+        if worker is not None and worker.place != 0:
+            return None
+        from nacre.daemon.audit.table import FILE
+        from nacre.daemon.nodes.copier import AuditCopier
+
+        return AuditCopier(settings.state / FILE, self.store, node)
+
     def _settings(self) -> DaemonSettings:
         return DaemonSettings(
             rules=self.rules,
@@ -379,7 +393,9 @@ class Daemon:
         with ExitStack() as stack:
             store = self._open_store(settings, stack)
             make = self._source.policies(store, stack, running.counts)
-            beside = self._beside(settings, running, store, self._hooks(settings, None))
+            hooks = self._hooks(settings, None)
+            copier = self._copier(settings, running.node, None)
+            beside = self._beside(settings, running, store, hooks, copier)
 
             async def watch() -> None:
                 process = MonitorProcess(settings, make, self.gates, rights, reloaded, beside())
@@ -394,6 +410,7 @@ class Daemon:
         running: RunningServer,
         store: UserStore | None,
         hooks: ServerHooks | None,
+        copier: AuditCopier | None,
         worker: Controlled | None = None,
     ) -> Callable[[], Beside]:
         """Return what makes the things beside a server's connections, on its loop.
@@ -417,6 +434,7 @@ class Daemon:
             bans=bans,
             hooks=hooks,
             lease=self._lease(running.node),
+            copier=copier,
             restart=restart,
         )
 
@@ -465,7 +483,8 @@ class Daemon:
             store = self._open_store(settings, stack)
             make = self._source.policies(store, stack, running.counts)
             hooks = self._hooks(settings, worker)
-            beside = self._beside(settings, running, store, hooks, end)
+            copier = self._copier(settings, running.node, worker)
+            beside = self._beside(settings, running, store, hooks, copier, end)
 
             async def serve() -> bool:
                 process = ServerProcess(settings, make, startups, worker, reloaded, beside())

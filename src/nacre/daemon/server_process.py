@@ -128,6 +128,8 @@ class ServerProcess:
         try:
             if self._beside.lease is not None:
                 self._beside.lease.begin(self._own_connections(), self._log)
+            if self._beside.copier is not None:
+                self._beside.copier.begin(self._log)
             if self._beside.recorder is not None:
                 await self._beside.recorder.start(self._log)
             await self._listen(made)
@@ -493,6 +495,8 @@ class ServerProcess:
     def _end_audit(self) -> None:
         if self._audit is not None:
             self._audit.close()
+        if self._beside.copier is not None:
+            self._beside.copier.close()
 
     def _on_reload(self, passed: Passed | None = None) -> None:
         if self._ending:

@@ -59,6 +59,7 @@ def test_what_can_not_be_shared_is_refused(changed: dict[str, Any], option: str)
         "users": "store",
         "edge": NO_EDGE,
         "trust_own_ca": False,
+        "copied": False,
     }
     check_shareable(**usual)
     check_shareable(**usual | {"users": "system"})
@@ -80,3 +81,10 @@ def test_a_node_has_a_name_of_a_few_characters() -> None:
     assert names == [None, "web-1.example"]
     done = CliRunner().invoke(command, ["--node", "a:b"])
     assert (done.exit_code, "can't be the name of a node" in done.output) == (2, True)
+
+
+def test_events_are_copied_to_a_shared_store_alone() -> None:
+    usual: dict[str, Any] = {"users": "store", "edge": NO_EDGE, "trust_own_ca": False}
+    check_shareable(StoreURL(URL), **usual, copied=True)
+    with pytest.raises(click.UsageError, match="--audit-store needs --store"):
+        check_shareable(None, **usual, copied=True)

@@ -281,7 +281,7 @@ def command(
     again, log = Rereading(context), _log_place(log_to, form)
     shown = partial(_print, connections=connections, profile=profile, origins=verbose)
     rules = _read(again, shown if show else None)
-    check_shareable(shared["store"], users, edge, trust_own_ca=trust_own_ca)
+    check_shareable(shared["store"], users, edge, trust_own_ca=trust_own_ca, copied=audit.copied)
     if show or test:
         return
 

@@ -88,12 +88,16 @@ def check_shareable(
     edge: EdgeSettings,
     *,
     trust_own_ca: bool,
+    copied: bool,
 ) -> None:
-    """Refuse what a store that several servers share can't do yet.
+    """Refuse what a store that several servers share can't do yet, and what it alone can do.
 
     :param store: None for one that they don't share.
+    :param copied: events are to be copied there.
     :raises click.UsageError: something else was asked for.
     """
+    if copied and store is None:
+        raise click.UsageError("--audit-store needs --store, the database to copy events to")
     refused = {
         "--users DIRECTORY": not isinstance(users, str),
         "--api": edge.api is not None,

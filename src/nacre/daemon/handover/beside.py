@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nacre.daemon.bans.keeper import BanKeeper
     from nacre.daemon.handover.predecessor import Predecessor
     from nacre.daemon.handover.restart import Restart
+    from nacre.daemon.nodes.copier import AuditCopier
     from nacre.daemon.nodes.lease import NodeLease
 
 
@@ -50,6 +51,7 @@ class Beside:
     :ivar bans: the networks that are banned.
     :ivar hooks: tells hooks of events.
     :ivar lease: tells other servers of the same store of this process.
+    :ivar copier: copies the events of the audit to that store.
     :ivar restart: how another server follows this one, and how this one follows another.
     """
 
@@ -59,6 +61,7 @@ class Beside:
     bans: BanKeeper | None = None
     hooks: TellsHooks | None = None
     lease: NodeLease | None = None
+    copier: AuditCopier | None = None
     restart: Restart | None = None
 
     def tell_metrics(self) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    UniqueConstraint,
     bindparam,
     case,
     exists,
@@ -176,6 +177,23 @@ CONNECTIONS = Table(
 """The connections of these processes whose users are logged in; ``ending`` is the reason why one is
 to be ended."""
 Index("connections_by_user", CONNECTIONS.c.user)
+AUDIT_EVENTS = Table(
+    "audit_events",
+    METADATA,
+    Column("arrived", NUMBER, primary_key=True),
+    Column("node", String, nullable=False),
+    Column("number", NUMBER, nullable=False),
+    Column("time", NUMBER, nullable=False),
+    *(
+        Column(name, String, nullable=False)
+        for name in ("connection", "user", "peer", "event", "outcome", "fields", "previous", "hash")
+    ),
+    UniqueConstraint("node", "number", "hash"),
+)
+"""Copies of the events of all servers: :mod:`nacre.daemon.nodes.events` has the statements."""
+Index("audit_events_by_time", AUDIT_EVENTS.c.time)
+Index("audit_events_by_user", AUDIT_EVENTS.c.user, AUDIT_EVENTS.c.time)
+Index("audit_events_by_node", AUDIT_EVENTS.c.node, AUDIT_EVENTS.c.arrived)
 SECRETS = Table(
     "settings",
     METADATA,

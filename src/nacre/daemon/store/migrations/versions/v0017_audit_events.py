@@ -1,0 +1,26 @@
+"""Copies of the events of all servers."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from nacre.daemon.store.tables import NUMBER
+
+revision = "0017"
+down_revision = "0016"
+
+
+def upgrade() -> None:
+    """Add the table."""
+    texts = ("connection", "user", "peer", "event", "outcome", "fields", "previous", "hash")
+    op.create_table(
+        "audit_events",
+        sa.Column("arrived", NUMBER, primary_key=True),
+        sa.Column("node", sa.String, nullable=False),
+        sa.Column("number", NUMBER, nullable=False),
+        sa.Column("time", NUMBER, nullable=False),
+        *(sa.Column(name, sa.String, nullable=False) for name in texts),
+        sa.UniqueConstraint("node", "number", "hash"),
+    )
+    op.create_index("audit_events_by_time", "audit_events", ["time"])
+    op.create_index("audit_events_by_user", "audit_events", ["user", "time"])
+    op.create_index("audit_events_by_node", "audit_events", ["node", "arrived"])
