@@ -79,7 +79,10 @@ def nodes(
     url, directory = cluster.database().text, tmp_path_factory.mktemp("nodes")
     states = [State(directory / name) for name in ("state1", "state2")]
     options = ["--store", url, "--bans", "0", "-o", "PerSourcePenalties=no"]
-    options += ["--audit-store", "--node"]
+    seal = directory / "seal"
+    seal.write_text("ab" * 32)
+    seal.chmod(0o600)
+    options += ["--audit-store", "--share-host-keys", str(seal), "--node"]
     with (
         start_nacre(states[0], *options, "one") as one,
         start_nacre(states[1], *options, "two", "--workers", "2") as two,
@@ -204,6 +207,16 @@ def test_the_events_of_all_nodes_are_found(nodes: Nodes) -> None:
 
     _until_equal(copied, [("one", "success"), ("two", "success")])
     assert b"node=two" in nodes.manage("audit", "--all-nodes", "--user", "grace")
+
+
+def test_clients_see_the_same_host_keys_on_every_node(nodes: Nodes) -> None:
+    seen = [
+        sorted(line.split()[1:] for line in run([*NACRE, "keyscan", "-p", str(node.port),
+                                                 "127.0.0.1"]).stdout.splitlines())
+        for node in (nodes.one, nodes.two)
+    ]  # fmt: skip
+    assert seen[0] == seen[1]
+    assert len(seen[0]) == 3
 
 
 def test_the_nodes_are_listed(nodes: Nodes) -> None:

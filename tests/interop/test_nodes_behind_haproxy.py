@@ -85,7 +85,7 @@ def haproxy(directory: Path, nodes: list[Daemon]) -> Iterator[Daemon]:
 
     def start(port: int) -> Daemon:
         text = CONFIGURATION.read_text().replace("bind :22\n", f"bind 127.0.0.1:{port}\n")
-        text = text.replace("log stdout", "log stderr")
+        text = text.replace("log stdout", "log stderr").replace("gt 200", "gt 1000000")
         for number, node in enumerate(nodes, 1):
             health = re.search(r"event=metrics .*:(\d+)", "\n".join(node.log))
             assert health is not None

@@ -89,6 +89,8 @@ class Daemon:
     :ivar as_sshd: whether host keys are those of the system; see :class:`DaemonSettings`.
     :ivar store: a database for users and bans that servers share, in place of the state's file.
     :ivar node: the name of this server among those; None for that of the host.
+    :ivar host_keys_seal: the file with the key that seals the host keys which these servers share;
+        None if each has its own.
     :ivar addresses: where to listen; empty for where the configuration says.
     :ivar users: virtual users (``store``) or this system's accounts (``system``), or where else
         virtual users are found.
@@ -118,6 +120,7 @@ class Daemon:
     as_sshd: bool = False
     store: StoreURL | None = None
     node: str | None = None
+    host_keys_seal: str | None = None
     addresses: tuple[Address, ...] = ()
     users: Literal["store", "system"] | UsersPlan = "store"
     run_as: str | None = None
@@ -192,6 +195,7 @@ class Daemon:
         if self.users != "system":
             assert settings.state is not None
             self._source.check_users(settings.state, partial(self._warn, settings))
+        self._share_host_keys(settings)
         if settings.speaks_ssh1:
             self._warn(settings, f"SSH-1 is switched on. {RISK}")
         if self.mode == "inherited":
@@ -239,6 +243,19 @@ class Daemon:
                 return self._serve(settings, running, Startups(), None)
             finally:
                 file.remove()
+
+    def _share_host_keys(self, settings: DaemonSettings) -> None:
+        """Have the host keys of the store in the state directory, where they are read."""
+        if self.store is None or settings.state is None or self.host_keys_seal is None:
+            return
+        if self.config.host_keys:
+            raise ConfigurationError(
+                "--share-host-keys is for the host keys of the state directory, and HostKey names "
+                "others: leave one of them out"
+            )
+        from nacre.daemon.nodes.host_keys import share_host_keys
+
+        share_host_keys(settings.state, self.store, self.host_keys_seal)
 
     def _identity(self, restart: Restart) -> NodeIdentity | None:
         """Return which of the servers this is that share a store; None for another store."""

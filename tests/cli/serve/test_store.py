@@ -88,3 +88,18 @@ def test_events_are_copied_to_a_shared_store_alone() -> None:
     check_shareable(StoreURL(URL), **usual, copied=True)
     with pytest.raises(click.UsageError, match="--audit-store needs --store"):
         check_shareable(None, **usual, copied=True)
+
+
+def test_host_keys_are_shared_by_a_store_alone() -> None:
+    found: list[StoreOptions] = []
+
+    @click.command()
+    @store_options
+    def command(shared: StoreOptions) -> None:
+        found.append(shared)
+
+    words = ["--share-host-keys", "/etc/nacre/seal"]
+    assert CliRunner().invoke(command, [*words, "--store", URL]).exit_code == 0
+    assert found[0]["host_keys_seal"] == "/etc/nacre/seal"
+    done = CliRunner().invoke(command, words, env={"NACRE_STORE": None})
+    assert (done.exit_code, "--share-host-keys needs --store" in done.output) == (2, True)

@@ -47,6 +47,7 @@ class StoreOptions(TypedDict):
 
     store: StoreURL | None
     node: str | None
+    host_keys_seal: str | None
 
 
 _OPTIONS = (
@@ -66,6 +67,14 @@ _OPTIONS = (
         help="The name of this server among those that share the store. By default the host's. "
         "Give each a name of its own.",
     ),
+    click.option(
+        "--share-host-keys",
+        "host_keys_seal",
+        metavar="FILE",
+        help="Have the same host keys on all servers with this store, which keeps them sealed. "
+        "FILE has the key that seals them. It is 64 hexadecimal digits, as `openssl rand -hex 32` "
+        "prints them, and the same on each server.",
+    ),
 )
 
 
@@ -73,8 +82,17 @@ def store_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options, and their values as one argument, ``shared``."""
 
     @wraps(function)
-    def call(*args: Any, store: StoreURL | None, node: str | None, **options: Any) -> None:
-        function(*args, shared=StoreOptions(store=store, node=node), **options)
+    def call(
+        *args: Any,
+        store: StoreURL | None,
+        node: str | None,
+        host_keys_seal: str | None,
+        **options: Any,
+    ) -> None:
+        if host_keys_seal is not None and store is None:
+            raise click.UsageError("--share-host-keys needs --store, the database that has them")
+        shared = StoreOptions(store=store, node=node, host_keys_seal=host_keys_seal)
+        function(*args, shared=shared, **options)
 
     decorated: Callable[..., None] = call
     for option in reversed(_OPTIONS):

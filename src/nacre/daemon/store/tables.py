@@ -194,6 +194,13 @@ AUDIT_EVENTS = Table(
 Index("audit_events_by_time", AUDIT_EVENTS.c.time)
 Index("audit_events_by_user", AUDIT_EVENTS.c.user, AUDIT_EVENTS.c.time)
 Index("audit_events_by_node", AUDIT_EVENTS.c.node, AUDIT_EVENTS.c.arrived)
+HOST_KEYS = Table(
+    "host_keys",
+    METADATA,
+    Column("type", String, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
+"""Host keys that servers share, sealed with a key that is not here."""
 SECRETS = Table(
     "settings",
     METADATA,
