@@ -11,14 +11,20 @@ down_revision = "0016"
 
 def upgrade() -> None:
     """Add the table."""
-    texts = ("connection", "user", "peer", "event", "outcome", "fields", "previous", "hash")
     op.create_table(
         "audit_events",
         sa.Column("arrived", NUMBER, primary_key=True),
         sa.Column("node", sa.String, nullable=False),
         sa.Column("number", NUMBER, nullable=False),
         sa.Column("time", NUMBER, nullable=False),
-        *(sa.Column(name, sa.String, nullable=False) for name in texts),
+        sa.Column("connection", sa.String, nullable=False),
+        sa.Column("user", sa.String, nullable=False),
+        sa.Column("peer", sa.String, nullable=False),
+        sa.Column("event", sa.String, nullable=False),
+        sa.Column("outcome", sa.String, nullable=False),
+        sa.Column("fields", sa.String, nullable=False),
+        sa.Column("previous", sa.String, nullable=False),
+        sa.Column("hash", sa.String, nullable=False),
         sa.UniqueConstraint("node", "number", "hash"),
     )
     op.create_index("audit_events_by_time", "audit_events", ["time"])
