@@ -167,3 +167,15 @@ async def test_a_node_that_stops_says_so_at_once(
         lease.close()
         lease.close()
         assert tables.nodes(connection) == []
+
+
+async def test_a_name_that_the_database_can_not_have_holds_up_nobody(
+    url: StoreURL, connection: DatabaseConnection
+) -> None:
+    async with leased(url) as (lease, server):
+        lease.note(MadeUpClient(1), "a\0b\udcff", KEY)
+        assert await lease.enter(MadeUpClient(2), "c\0d", KEY, 1)
+        lease.note(MadeUpClient(3), "alice", KEY)
+        await until(lambda: ("1.3", "alice") in stored(connection))
+        assert len(stored(connection)) == 3
+        assert server.log == []

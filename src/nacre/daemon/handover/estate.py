@@ -114,6 +114,6 @@ def _decoded(header: dict[str, Any], descriptors: list[int]) -> Estate:
         counts=take(1)[0] if header["counts"] else None,
         parts=[(int(start), int(count)) for start, count in header["parts"]],
         first=int(header["first"]),
-        node=str(header.get("node", "")),  # a server before 0.2 knows of none
+        node=str(header.get("node", "")),  # an older server sends none
         limits={str(name): (int(a), int(b)) for name, (a, b) in header["limits"].items()},
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import traceback
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -79,10 +80,12 @@ class AuditCopier:
                     with self._url.connect(autocommit=True) as connection:
                         self._copy(table, connection)
                     return
-            except (psycopg.Error, StateError, OSError) as error:
+            except Exception as error:  # whatever it is, the thread goes on
                 if not self._failed:
                     with suppress(RuntimeError):  # the loop is closed
                         self._loop.call_soon_threadsafe(self._tell, reason_of(error))
+                    if not isinstance(error, psycopg.Error | StateError | OSError):
+                        traceback.print_exception(error)
                 self._failed = True
                 self._over.wait(_PAUSE)
 

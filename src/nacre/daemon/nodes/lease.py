@@ -169,7 +169,7 @@ class NodeLease:
         host, port = client.peer
         return NodeConnection(
             id=self._roster.number_of(client),
-            user=user,
+            user=safe(user, _SHOWN),  # what the database can't have would hold up all rows
             peer=safe(f"{host}:{port}", _SHOWN),
             since=time.time(),
             methods=tuple(methods),
