@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 import nacre
 from daemon.served import make_state, serving
+from daemon.test_workers import until_gone, workers
 
 pytestmark = pytest.mark.slow
 
@@ -52,3 +54,17 @@ async def test_a_second_signal_hurries(tmp_path: Path) -> None:
         server.process.terminate()
         assert "at_once=True" in await server.until("event=stopping")
         assert await server.end() == 0
+
+
+async def test_workers_whose_supervisor_is_gone_do_not_drain(tmp_path: Path) -> None:
+    arguments = ("--workers", "2", "--drain", "3600")
+    async with serving(make_state(tmp_path), *arguments) as server:
+        left = await workers(server)
+        async with server.connect() as ssh, ssh.process("cat"):
+            server.process.kill()
+            for number in (1, 2):
+                await server.until(f"worker={number} event=stopping")
+        for pid in left:
+            await until_gone(pid)
+        assert await server.end() == -signal.SIGKILL
+        assert not any("event=draining" in line for line in server.lines)

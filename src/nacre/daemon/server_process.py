@@ -336,6 +336,8 @@ class ServerProcess:
         passed = worker.passed()
         if passed is None:
             asyncio.get_running_loop().remove_reader(worker.link)
+            # Nobody is there who could end it before the deadline.
+            self._settings = replace(self._settings, drain=0)
             self._end()
         elif passed.data == LEAVE:
             self._leave()
