@@ -220,7 +220,7 @@ async def test_a_node_that_is_killed_or_told_to_stop_refuses_nobody_for_long(far
             async with farm.connect("bob") as again:
                 await again.run("true")
         await clients.more(400 if LONG else 6)
-        assert all("event=authenticated" in node.tail(1000) for node in farm.nodes)
+        await until(lambda: all("event=authenticated" in node.tail(1000) for node in farm.nodes))
         killed.process.kill()
         at = time.monotonic()
         await clients.more(400 if LONG else 6)

@@ -21,6 +21,7 @@ from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts.source import UserSource
 from nacre.daemon.accounts.virtual.connection_counts import ConnectionCounts
+from nacre.daemon.accounts.virtual.file_key import read_file_key
 from nacre.daemon.audit.events import NO_AUDIT, AuditMode, AuditPlan
 from nacre.daemon.background import PidFile, leave_terminal
 from nacre.daemon.control.controlled import Controlled, ControlledHere, Everywhere
@@ -255,7 +256,8 @@ class Daemon:
             )
         from nacre.daemon.nodes.host_keys import share_host_keys
 
-        share_host_keys(settings.state, self.store, self.host_keys_seal)
+        key = read_file_key(self.host_keys_seal, "the host keys in the store")
+        share_host_keys(settings.state, self.store, bytes.fromhex(key))
 
     def _identity(self, restart: Restart) -> NodeIdentity | None:
         """Return which of the servers this is that share a store; None for another store."""

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nacre.crypto.sealed import seal, unseal
-from nacre.daemon.accounts.virtual.file_key import read_file_key
 from nacre.daemon.hostkeys import FILES, load_host_keys
 from nacre.daemon.nodes.tables import DatabaseConnection, node_tables
 from nacre.daemon.state import write_once
@@ -29,18 +28,16 @@ _LOCK = 0x6E61636B
 """The number of the lock of who makes them."""
 
 
-def share_host_keys(state: Path, url: StoreURL, sealed_by: str) -> None:
+def share_host_keys(state: Path, url: StoreURL, key: bytes) -> None:
     """Write the host keys of the store into the state directory; give the store those it lacks.
 
-    :param sealed_by: the path of the file with the key that seals them.
-    :raises AccountError: that file can't be used.
+    :param key: the 32 bytes that seal them.
     :raises StateError: the database or the keys can't be used, or this server has another key.
     """
-    key = bytes.fromhex(read_file_key(sealed_by, "the host keys in the store"))
     with node_tables(url, seconds=_SECONDS) as connection, connection.transaction():
         # Of two servers that start at once, one makes the keys.
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        stored = _opened(connection, key, sealed_by)
+        stored = _opened(connection, key)
         for type, text in stored.items():
             _put(state / FILES[type], text)
         for one in load_host_keys(state):
@@ -49,15 +46,15 @@ def share_host_keys(state: Path, url: StoreURL, sealed_by: str) -> None:
                 connection.execute("INSERT INTO host_keys VALUES (%s, %s)", [type, sealed])
 
 
-def _opened(connection: DatabaseConnection, key: bytes, sealed_by: str) -> Mapping[str, bytes]:
+def _opened(connection: DatabaseConnection, key: bytes) -> Mapping[str, bytes]:
     """Return the private keys of the store by their types."""
     rows = connection.execute("SELECT type, sealed FROM host_keys").fetchall()
     try:
         return {type: unseal(key, sealed, _owner(type)) for type, sealed in rows if type in FILES}
     except UnusableKey as error:
         raise StateError(
-            f"the host keys of the store can't be opened with the key in {sealed_by}, which must "
-            f"be the same on all servers: {error}"
+            "the host keys of the store can't be opened with the key of --share-host-keys, which "
+            f"must be the same on all servers: {error}"
         ) from None
 
 
