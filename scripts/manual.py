@@ -28,8 +28,8 @@ from nacre.config.schema import Support
 FOLDER = Path(__file__).resolve().parent.parent / "docs"
 
 ADMINISTRATORS = (
-    *("audit", "ban", "ca", "group", "join", "kill", "log", "replay", "restart", "serve"),
-    *("sftp-server", "ssh-keysign", "sshd", "state", "top", "user", "watch", "who"),
+    *("audit", "ban", "ca", "group", "join", "kill", "log", "nodes", "replay", "restart"),
+    *("serve", "sftp-server", "ssh-keysign", "sshd", "state", "top", "user", "watch", "who"),
 )
 """Programs of section 8; the others are in section 1."""
 

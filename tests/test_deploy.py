@@ -112,3 +112,30 @@ def test_an_image_is_built_by_what_is_there(
     assert said in done.stderr
     if not said:
         assert "--file deploy/Containerfile --tag made ." in done.stdout
+
+
+def test_haproxy_knows_the_configuration(tmp_path: Path) -> None:
+    program = shutil.which("haproxy", path="/usr/sbin:/usr/bin")
+    if program is None:
+        pytest.skip("haproxy is not installed")
+    text = (DEPLOY / "haproxy" / "haproxy.cfg").read_text()
+    path = tmp_path / "haproxy.cfg"
+    path.write_text(re.sub(r" web\d:2222", " 127.0.0.1:2222", text))  # names are looked up
+    done = subprocess.run([program, "-c", "-f", path], capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+
+
+def test_nodes_of_the_compose_file_know_their_options() -> None:
+    yaml = pytest.importorskip("yaml")
+    made = yaml.safe_load((DEPLOY / "haproxy" / "compose.yaml").read_text())
+    nodes = [one for one in made["services"].values() if one["image"] == "nacre"]
+    assert [one["hostname"] for one in nodes] == ["web1", "web2", "web3"]
+    for node in nodes:
+        program, *words = node["command"]
+        assert program == "serve"
+        environment = node["environment"]
+        with click.Context(command, **command.context_settings) as context:
+            command.parse_args(context, [*words, "--store", environment["NACRE_STORE"]])
+        assert context.params["addresses"] == (("", 2222),)
+        assert int(node["stop_grace_period"].removesuffix("s")) > context.params["drain"]

@@ -16,12 +16,20 @@ from typing import Any
 
 import pytest
 
+from daemon.store.postgres.cluster import Cluster, running_cluster
 from nacre.daemon.accounts.virtual.requirements import REQUIREMENTS
 from nacre.daemon.processes.pam import logins
 from nacre.daemon.processes.pam.login import PAMLogin
 from nacre.protocol.requirement import Requirement
 
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A cluster of PostgreSQL for all tests of this folder."""
+    with running_cluster() as found:
+        yield found
 
 
 def by_default(policy: str) -> Requirement:

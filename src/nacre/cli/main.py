@@ -21,10 +21,7 @@ _CONNECTED = ("serve", "trace")
 
 _EXTRAS = dict.fromkeys(
     ("api", "audit", "ban", "ca", "group", "hook", "serve", "state", "user"), "cli,server"
-) | {
-    "fleet": "fleet",
-    "console": "console",
-}
+) | {"fleet": "fleet", "console": "console", "nodes": "cli,postgres"}
 """The extras that a subcommand needs, other than ``cli`` alone."""
 
 

@@ -21,9 +21,10 @@ from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts.source import UserSource
 from nacre.daemon.accounts.virtual.connection_counts import ConnectionCounts
+from nacre.daemon.accounts.virtual.file_key import read_file_key
 from nacre.daemon.audit.events import NO_AUDIT, AuditMode, AuditPlan
 from nacre.daemon.background import PidFile, leave_terminal
-from nacre.daemon.control.controlled import Controlled, ControlledHere
+from nacre.daemon.control.controlled import Controlled, ControlledHere, Everywhere
 from nacre.daemon.control.elder import ElderRoster
 from nacre.daemon.control.place import ControlPlace
 from nacre.daemon.control.workers import WorkerLinks
@@ -63,6 +64,9 @@ if TYPE_CHECKING:
     from nacre.daemon.hooks.hooks import ServerHooks
     from nacre.daemon.hooks.plan import HooksWanted
     from nacre.daemon.metrics.metrics import ServerMetrics
+    from nacre.daemon.nodes.copier import AuditCopier
+    from nacre.daemon.nodes.lease import NodeLease
+    from nacre.daemon.nodes.values import NodeIdentity
     from nacre.daemon.recorder.plan import RecordingPlan
     from nacre.daemon.store.postgres.store_url import StoreURL
     from nacre.daemon.store.store import UserStore
@@ -85,6 +89,9 @@ class Daemon:
         kept there, such as the control socket, the audit and hooks.
     :ivar as_sshd: whether host keys are those of the system; see :class:`DaemonSettings`.
     :ivar store: a database for users and bans that servers share, in place of the state's file.
+    :ivar node: the name of this server among those; None for that of the host.
+    :ivar host_keys_seal: the file with the key that seals the host keys which these servers share;
+        None if each has its own.
     :ivar addresses: where to listen; empty for where the configuration says.
     :ivar users: virtual users (``store``) or this system's accounts (``system``), or where else
         virtual users are found.
@@ -94,6 +101,7 @@ class Daemon:
     :ivar edge: what it does where strangers meet it: proxies, bans, metrics.
     :ivar trust_own_ca: let virtual users in with certificates of the state directory's authority.
     :ivar end_processes: end the processes that outlive their sessions.
+    :ivar drain: seconds that connections have to end by themselves when the server stops.
     :ivar workers: processes that serve; with several, one more supervises them.
     :ivar gates: processes without rights that clients meet up to the login, each user's connections
         then being served by a process with the user's rights; 0 for one process, or workers.
@@ -112,6 +120,8 @@ class Daemon:
     state: Path | None
     as_sshd: bool = False
     store: StoreURL | None = None
+    node: str | None = None
+    host_keys_seal: str | None = None
     addresses: tuple[Address, ...] = ()
     users: Literal["store", "system"] | UsersPlan = "store"
     run_as: str | None = None
@@ -120,6 +130,7 @@ class Daemon:
     edge: EdgeSettings = NO_EDGE
     trust_own_ca: bool = False
     end_processes: bool = False
+    drain: int = 0
     workers: int = 1
     gates: int = 0
     gate_user: str | None = None
@@ -185,6 +196,7 @@ class Daemon:
         if self.users != "system":
             assert settings.state is not None
             self._source.check_users(settings.state, partial(self._warn, settings))
+        self._share_host_keys(settings)
         if settings.speaks_ssh1:
             self._warn(settings, f"SSH-1 is switched on. {RISK}")
         if self.mode == "inherited":
@@ -210,6 +222,7 @@ class Daemon:
             counts = _counts(self.workers, before) if self.users != "system" else None
             restart = Restart(command, sockets, place, file, counts, before)
             settings = self._with_api(settings, stack, restart, report)
+            node = self._identity(restart)
             running = RunningServer(
                 sockets,
                 restart,
@@ -218,6 +231,7 @@ class Daemon:
                 record,
                 counts,
                 None if before is None else ElderRoster(before.estate.asking),
+                node,
             )
             try:
                 if before is None:
@@ -231,6 +245,59 @@ class Daemon:
             finally:
                 file.remove()
 
+    def _share_host_keys(self, settings: DaemonSettings) -> None:
+        """Have the host keys of the store in the state directory, where they are read."""
+        if self.store is None or settings.state is None or self.host_keys_seal is None:
+            return
+        if self.config.host_keys:
+            raise ConfigurationError(
+                "--share-host-keys is for the host keys of the state directory, and HostKey names "
+                "others: leave one of them out"
+            )
+        from nacre.daemon.nodes.host_keys import share_host_keys
+
+        key = read_file_key(self.host_keys_seal, "the host keys in the store")
+        share_host_keys(settings.state, self.store, bytes.fromhex(key))
+
+    def _identity(self, restart: Restart) -> NodeIdentity | None:
+        """Return which of the servers this is that share a store; None for another store."""
+        if self.store is None or self.mode == "one":
+            return None
+        from nacre.daemon.nodes.values import node_identity
+
+        before = restart.predecessor
+        node = node_identity(self.node, "" if before is None else before.estate.node)
+        restart.node = node.server
+        return node
+
+    def _everywhere(self, node: NodeIdentity | None) -> Everywhere | None:
+        """Return what adds the connections of the other servers of the store."""
+        if self.store is None or node is None:
+            return None
+        from nacre.daemon.nodes.roster import NodesRoster
+
+        return partial(NodesRoster, url=self.store, node=node)
+
+    def _lease(self, node: NodeIdentity | None) -> NodeLease | None:
+        if self.store is None or node is None:
+            return None
+        from nacre.daemon.nodes.lease import NodeLease
+
+        return NodeLease(self.store, node)
+
+    def _copier(
+        self, settings: DaemonSettings, node: NodeIdentity | None, worker: Worker | None
+    ) -> AuditCopier | None:
+        """Return what copies events in this process: of several workers the first one does."""
+        if self.store is None or node is None or settings.state is None or not self.audit.copied:
+            return None
+        if worker is not None and worker.place != 0:
+            return None
+        from nacre.daemon.audit.table import FILE
+        from nacre.daemon.nodes.copier import AuditCopier
+
+        return AuditCopier(settings.state / FILE, self.store, node)
+
     def _settings(self) -> DaemonSettings:
         return DaemonSettings(
             rules=self.rules,
@@ -242,6 +309,7 @@ class Daemon:
             addresses=self.addresses,
             edge=self.edge,
             end_processes=self.end_processes,
+            drain=self.drain,
             log=self.log,
             audit=self._audit,
             watch=self.watch,
@@ -291,7 +359,13 @@ class Daemon:
         startups = Startups(self.workers)
         links = None
         if running.place is not None:
-            links = WorkerLinks(running.place, self.workers, self.watch, running.elder)
+            links = WorkerLinks(
+                running.place,
+                self.workers,
+                self.watch,
+                running.elder,
+                self._everywhere(running.node),
+            )
         assert running.restart is not None
         running.restart.control = links
         current = settings  # what a worker begins with that replaces another
@@ -340,7 +414,9 @@ class Daemon:
         with ExitStack() as stack:
             store = self._open_store(settings, stack)
             make = self._source.policies(store, stack, running.counts)
-            beside = self._beside(settings, running, store, self._hooks(settings, None))
+            hooks = self._hooks(settings, None)
+            copier = self._copier(settings, running.node, None)
+            beside = self._beside(settings, running, store, hooks, copier)
 
             async def watch() -> None:
                 process = MonitorProcess(settings, make, self.gates, rights, reloaded, beside())
@@ -355,6 +431,7 @@ class Daemon:
         running: RunningServer,
         store: UserStore | None,
         hooks: ServerHooks | None,
+        copier: AuditCopier | None,
         worker: Controlled | None = None,
     ) -> Callable[[], Beside]:
         """Return what makes the things beside a server's connections, on its loop.
@@ -364,7 +441,9 @@ class Daemon:
         metrics, bans = self._metrics(running), self._bans(settings, store)
         controlled, restart = worker, running.restart
         if worker is None and running.place is not None:
-            controlled = here = ControlledHere(running.place, self.watch, running.elder)
+            controlled = here = ControlledHere(
+                running.place, self.watch, running.elder, self._everywhere(running.node)
+            )
             assert restart is not None
             restart.control = here
         if restart is not None:
@@ -375,6 +454,8 @@ class Daemon:
             metrics=metrics,
             bans=bans,
             hooks=hooks,
+            lease=self._lease(running.node),
+            copier=copier,
             restart=restart,
         )
 
@@ -423,7 +504,8 @@ class Daemon:
             store = self._open_store(settings, stack)
             make = self._source.policies(store, stack, running.counts)
             hooks = self._hooks(settings, worker)
-            beside = self._beside(settings, running, store, hooks, end)
+            copier = self._copier(settings, running.node, worker)
+            beside = self._beside(settings, running, store, hooks, copier, end)
 
             async def serve() -> bool:
                 process = ServerProcess(settings, make, startups, worker, reloaded, beside())
@@ -456,6 +538,7 @@ class RunningServer:
 
     :ivar restart: None in a worker, and for a server of one inherited connection.
     :ivar elder: the connections of the server that this one follows.
+    :ivar node: which of the servers this is that share a store, or None.
     """
 
     sockets: ListeningSockets
@@ -465,6 +548,7 @@ class RunningServer:
     record: MakeRecorder | None = None
     counts: ConnectionCounts | None = None
     elder: ElderRoster | None = None
+    node: NodeIdentity | None = None
 
 
 def _with_sockets(

@@ -21,7 +21,7 @@ from nacre.daemon.accounts.policy import AccountPolicy
 from nacre.daemon.api.plan import notice_end
 from nacre.daemon.audit.events import NO_AUDIT
 from nacre.daemon.audit.trail import AuditLog
-from nacre.daemon.control.roster import Roster, ServerRoster
+from nacre.daemon.control.roster import OwnRoster, ServerRoster
 from nacre.daemon.handover.beside import ALONE, Beside
 from nacre.daemon.handover.restart import Restart
 from nacre.daemon.inherited import Taken
@@ -53,6 +53,10 @@ if TYPE_CHECKING:
 
 GRACE = 5.0
 """Seconds that open sessions have to end by themselves after the first signal to stop."""
+
+_NOTICE = 5.0
+"""Seconds for which a server that drains still takes clients: what reads its health page, such as a
+proxy, has that time to send them elsewhere."""
 
 _MARGIN = 3.0
 """Seconds that a predecessor has beyond :data:`GRACE` to end."""
@@ -105,7 +109,8 @@ class ServerProcess:
         prefix = "" if worker is None else f"{worker.number}."
         self._roster = ServerRoster(prefix, self._watching)
         self._stop = asyncio.Event()
-        self._ending: Literal["", "left", "stopping"] = ""  # left: to a successor
+        # To a successor the clients are left.
+        self._ending: Literal["", "left", "draining", "stopping"] = ""
         self._reloading = asyncio.Lock()
         observers = (beside.metrics, beside.bans)
         self._log.observers = [one.note for one in observers if one is not None]
@@ -121,6 +126,10 @@ class ServerProcess:
         self._sockets = sockets
         made = self._current = self._made(self._settings, self._make_policy(self._settings.rules))
         try:
+            if self._beside.lease is not None:
+                self._beside.lease.begin(self._own_connections(), self._log)
+            if self._beside.copier is not None:
+                self._beside.copier.begin(self._log)
             if self._beside.recorder is not None:
                 await self._beside.recorder.start(self._log)
             await self._listen(made)
@@ -138,7 +147,7 @@ class ServerProcess:
             gc.freeze()
             await self._take_over()
             if self._beside.controlled is not None:
-                self._beside.controlled.begin(self._all_connections(), self._log)
+                self._beside.controlled.begin(self._own_connections(), self._log)
             if self._settings.api is not None and (self._worker is None or not self._worker.place):
                 notice_end(self._settings.api, lambda: bool(self._ending), self._log)
             if self._worker is not None:
@@ -221,6 +230,7 @@ class ServerProcess:
         """Return the settings of servers, with sessions of their own."""
         if self._beside.recorder is not None:
             policy.recordings = Recordings(self._beside.recorder.open)
+        policy.lease = self._beside.lease
         sessions = Sessions(policy, end_processes=settings.end_processes, watching=self._watching)
         made = settings.server(policy, sessions.handle, self._startups, self._report)
         if self._beside.bans is not None:
@@ -251,20 +261,6 @@ class ServerProcess:
     def banned(self) -> int:
         """Return how many networks are banned now."""
         return 0 if self._beside.bans is None else self._beside.bans.banned()
-
-    def _close_edge(self) -> None:
-        if self._beside.metrics is not None:
-            self._beside.metrics.close()
-        if self._beside.bans is not None:
-            self._beside.bans.close()
-
-    async def _close_hooks(self) -> None:
-        if self._beside.hooks is not None:
-            await self._beside.hooks.close()
-
-    def _tell_metrics(self) -> None:
-        if self._beside.metrics is not None:
-            self._beside.metrics.tell()
 
     # --- listening ---
 
@@ -340,6 +336,8 @@ class ServerProcess:
         passed = worker.passed()
         if passed is None:
             asyncio.get_running_loop().remove_reader(worker.link)
+            # Nobody is there who could end it before the deadline.
+            self._settings = replace(self._settings, drain=0)
             self._end()
         elif passed.data == LEAVE:
             self._leave()
@@ -349,9 +347,34 @@ class ServerProcess:
     def _end(self, at_once: bool = False) -> None:
         """Let open sessions end by themselves; at the second call end them."""
         at_once = self._note_end(at_once)
+        self._beside.tell_metrics()
+        if self._settings.drain and not at_once:
+            self._ending = "draining"
+            self._keep(self._drain(self._settings.drain))
+            return
+        self._beside.end_control()
+        self._end_sessions(at_once)
+
+    async def _drain(self, seconds: int) -> None:
+        """Let all connections go on until they end, for a bounded time; then end them."""
+        self._log({"event": "draining", "seconds": seconds})
+        at_once = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                if self._beside.metrics is not None:
+                    await asyncio.sleep(min(_NOTICE, seconds / 2))
+                if self._ending == "draining":
+                    self._take_no_more()
+                    await self._wait_left()
+                at_once = False
+        if self._ending == "draining":  # and nobody was in a hurry
+            self._ending = "stopping"
+            self._beside.end_control()
+            self._end_sessions(at_once)
+
+    def _end_sessions(self, at_once: bool) -> None:
+        """Let sessions end within some seconds, or at once, and end with them."""
         self._log({"event": "stopping", "at_once": at_once})
-        self._end_control()
-        self._tell_metrics()
         for server in self._all_servers():
             server.close(graceful=0.0 if at_once else GRACE)
         self._stop.set()
@@ -359,11 +382,13 @@ class ServerProcess:
     def _note_end(self, at_once: bool) -> bool:
         """Tell others that this server stops; return whether it does so at once."""
         # One that has left to another the new clients ends slowly at first, as any other.
-        at_once = at_once or self._ending == "stopping"
+        at_once = at_once or self._ending in ("draining", "stopping")
         if self._worker is None and not self._ending:
             notify(STOPPING)
         if self._beside.predecessor is not None:
             self._beside.predecessor.signal(signal.SIGTERM)
+        if self._beside.lease is not None:
+            self._beside.lease.stop()
         self._ending = "stopping"
         return at_once
 
@@ -400,28 +425,30 @@ class ServerProcess:
     def _leave(self) -> None:
         """Take no more clients; end when those are gone that are here."""
         self._ending = "left"
-        self._keep(self._close_hooks())  # the successor tells them of what happens here, too
-        for sock in list(self._servers):
-            self._stop_listening(sock)
+        if self._beside.lease is not None:
+            self._beside.lease.stop()
+        self._keep(self._beside.close_hooks())  # the successor tells them of what happens here, too
+        self._take_no_more()
         self._keep(self._end_with_last())
 
-    async def _end_with_last(self) -> None:
+    def _take_no_more(self) -> None:
+        """Take no more clients."""
+        for sock in list(self._servers):
+            self._stop_listening(sock)
+
+    async def _wait_left(self) -> None:
+        """Return when all clients have left, of whom no more are taken."""
         for server in self._all_servers():
             await server.wait_empty()
+
+    async def _end_with_last(self) -> None:
+        await self._wait_left()
         await self._wait_for_elder()
-        self._log({"event": "stopping", "at_once": False})
-        for server in self._all_servers():
-            server.close()
-        self._stop.set()
+        self._end_sessions(at_once=False)
 
-    def _all_connections(self) -> Roster:
-        """Return what lists the connections for the control socket."""
+    def _own_connections(self) -> OwnRoster:
+        """Return what lists the connections of this process and of its children."""
         return self._roster
-
-    def _end_control(self) -> None:
-        """Leave the control socket to a server that is started next."""
-        if self._beside.controlled is not None:
-            self._beside.controlled.end()
 
     def _on_hang_up(self) -> None:
         """End: the client that has started this process is gone, or the terminal is."""
@@ -440,7 +467,7 @@ class ServerProcess:
                 await self._wait_for_predecessor()
         finally:
             self._ending = "stopping"
-            self._end_control()
+            self._beside.end_control()
             for task in self._tasks:
                 task.cancel()
             for server in self._all_servers():
@@ -449,8 +476,8 @@ class ServerProcess:
                 await sessions.end()
             if self._beside.recorder is not None:
                 await self._beside.recorder.close()
-            await self._close_hooks()
-            self._close_edge()
+            await self._beside.close_hooks()
+            self._beside.close_edge()
             TEMPLATE.close()
             self._end_audit()
             self._log.close()
@@ -463,12 +490,15 @@ class ServerProcess:
     async def _wait_for_predecessor(self) -> None:
         """Wait for the one before, which was told to stop with this one."""
         if self._beside.predecessor is not None and self._ending == "stopping":
-            wait = partial(self._beside.predecessor.wait, GRACE + _MARGIN)
+            seconds = GRACE + self._settings.drain + _MARGIN
+            wait = partial(self._beside.predecessor.wait, seconds)
             await asyncio.get_running_loop().run_in_executor(None, wait)
 
     def _end_audit(self) -> None:
         if self._audit is not None:
             self._audit.close()
+        if self._beside.copier is not None:
+            self._beside.copier.close()
 
     def _on_reload(self, passed: Passed | None = None) -> None:
         if self._ending:

@@ -66,6 +66,7 @@ class DaemonSettings:
     addresses: tuple[Address, ...] = ()
     edge: EdgeSettings = NO_EDGE
     end_processes: bool = False
+    drain: int = 0
     log: LogPlace = ON_STANDARD_ERROR
     audit: AuditPlan = NO_AUDIT
     watch: WatchMode = "no"

@@ -26,6 +26,7 @@ def command(audit: AuditPlan) -> None:
         ("--audit-hashes", AuditPlan("hashes")),
         ("--audit-sync", AuditPlan("on", sync=True)),
         ("--audit-connections", AuditPlan("on", connections=True)),
+        ("--audit-store", AuditPlan("on", copied=True)),
         ("--audit-sync --audit-hashes", AuditPlan("hashes", sync=True)),
     ],
 )

@@ -20,10 +20,11 @@ def command(sessions: SessionOptions) -> None:
 @pytest.mark.parametrize(
     ("words", "options"),
     [
-        ("", SessionOptions(end_processes=False, watch="told")),
-        ("--end-processes", SessionOptions(end_processes=True, watch="told")),
-        ("--no-watch", SessionOptions(end_processes=False, watch="no")),
-        ("--quiet-watch", SessionOptions(end_processes=False, watch="quiet")),
+        ("", SessionOptions(end_processes=False, drain=0, watch="told")),
+        ("--end-processes", SessionOptions(end_processes=True, drain=0, watch="told")),
+        ("--drain 60", SessionOptions(end_processes=False, drain=60, watch="told")),
+        ("--no-watch", SessionOptions(end_processes=False, drain=0, watch="no")),
+        ("--quiet-watch", SessionOptions(end_processes=False, drain=0, watch="quiet")),
     ],
 )
 def test_they_are_one_argument(words: str, options: SessionOptions) -> None:

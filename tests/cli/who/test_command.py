@@ -30,3 +30,14 @@ def test_nobody_is_there(tmp_path: Path) -> None:
         assert CliRunner().invoke(command, ["--state", str(tmp_path)]).output == ""
         done = CliRunner().invoke(command, ["--state", str(tmp_path), "--json"])
     assert done.output == "[]\n"
+
+
+def test_nodes_have_a_column_where_there_are_some(tmp_path: Path) -> None:
+    elsewhere = connection("web2:1.1", "bob", details=None, node="web2")
+    with answering(tmp_path, MadeUp(connection(node="web1"), elsewhere)):
+        table = CliRunner().invoke(command, ["--state", str(tmp_path)])
+    head, first, second = table.stdout.splitlines()
+    assert head.split()[:2] == ["node", "id"]
+    assert first.split()[:3] == ["web1", "1.1", "alice"]
+    assert second.split()[:3] == ["web2", "web2:1.1", "bob"]
+    assert second.split()[-2:] == ["?", "-"]

@@ -97,3 +97,11 @@ async def test_no_more_than_some_sessions_are_described(server: nacre.Server) ->
         assert one.details is not None
         assert one.details.sessions == MOST_RUNNING + 2
         assert len(one.details.running) == MOST_RUNNING
+
+
+async def test_a_connection_has_the_number_that_is_listed(server: nacre.Server) -> None:
+    roster = ServerRoster("2.")
+    roster.add(server, "1.")
+    async with connect(server):
+        (one,) = await listed(roster)
+        assert roster.number_of(server.connections[0]) == one.id == "2.1.1"

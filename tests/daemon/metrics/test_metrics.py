@@ -90,9 +90,9 @@ async def test_the_process_has_no_rights(tmp_path: Path) -> None:
         await until_it_says(server, "/health", 200, "ok")
 
 
-@pytest.mark.parametrize("mode", MODES)
-async def test_a_server_that_stops_says_so(tmp_path: Path, mode: str) -> None:
-    arguments = (*MODES[mode], "--metrics", "127.0.0.1:0")
+@pytest.mark.parametrize("options", [*MODES.values(), ("--drain", "3600")])
+async def test_a_server_that_stops_says_so(tmp_path: Path, options: tuple[str, ...]) -> None:
+    arguments = (*options, "--metrics", "127.0.0.1:0")
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(serving(make_state(tmp_path), *arguments))
         await until_it_says(server, "/health", 200, "ok")

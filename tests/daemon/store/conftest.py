@@ -9,15 +9,9 @@ from typing import Any
 
 import pytest
 
-from daemon.store.postgres.cluster import Cluster, StorePlace, running_cluster
+from daemon.store.postgres.cluster import Cluster, StorePlace
 from nacre.daemon.store.postgres.store_url import StoreURL
 from nacre.daemon.store.store import FILE, UserStore
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    with running_cluster() as found:
-        yield found
 
 
 @pytest.fixture(scope="session")

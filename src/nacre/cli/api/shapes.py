@@ -186,6 +186,7 @@ SCHEMAS: dict[str, Schema] = {
             "methods": {"type": "array", "items": _TEXT},
             "process": _optional(_NUMBER),
             "details": {"anyOf": [ref("Details"), {"type": "null"}]},
+            "node": {**_TEXT, "description": "Empty where servers do not share a store."},
         }
     ),
     "Connections": record(

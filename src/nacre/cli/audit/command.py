@@ -17,12 +17,14 @@ import click
 from nacre.cli.help.grouped import GroupedGroup
 from nacre.cli.manage.options import (
     CONTEXT,
+    STORE,
     json_lines_option,
     note,
     print_each,
     reported,
     since_option,
     state_option,
+    store_option,
     until_option,
 )
 from nacre.cli.manage.times import span
@@ -32,6 +34,11 @@ if TYPE_CHECKING:
     from nacre.daemon.audit.chain import Kept, Position
     from nacre.daemon.audit.search import Search
     from nacre.daemon.audit.table import AuditTable
+    from nacre.daemon.nodes.events import NodeEvent
+    from nacre.daemon.nodes.tables import DatabaseConnection
+
+_SECONDS = 600.0
+"""Seconds that the database has for a search."""
 
 _LOOK_AGAIN = 0.5
 """Seconds between two looks at a table that is followed."""
@@ -47,6 +54,22 @@ def _opened(state: Path | None) -> Iterator[AuditTable]:
         yield table
     finally:
         table.close()
+
+
+@contextmanager
+def _all_nodes(context: click.Context) -> Iterator[DatabaseConnection]:
+    """Connect to the database that has the copies of all servers."""
+    text = context.meta.get(STORE)
+    if text is None:
+        raise click.UsageError("--all-nodes needs the database that the servers share: --store URL")
+    from nacre.daemon.store.postgres.store_url import store_url
+
+    url = store_url(text)
+
+    from nacre.daemon.nodes.tables import node_tables
+
+    with node_tables(url, seconds=_SECONDS) as connection:
+        yield connection
 
 
 def _network(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
@@ -102,8 +125,18 @@ def _search(options: dict[str, Any]) -> Search:
     return Search(**options)
 
 
+all_nodes_option = click.option(
+    "--all-nodes",
+    is_flag=True,
+    help="Those of all servers that share a store, of which --store has copies. See --audit-store "
+    "of `nacre serve`.",
+)
+
+
 @click.group("audit", cls=GroupedGroup, context_settings=CONTEXT, invoke_without_command=True)
 @state_option
+@store_option
+@all_nodes_option
 @_filters
 @click.option(
     "--limit", type=click.IntRange(1), metavar="N", help="How many to print. The newest ones."
@@ -115,6 +148,7 @@ def _search(options: dict[str, Any]) -> Search:
 def command(
     context: click.Context,
     state: Path | None,
+    all_nodes: bool,
     limit: int | None,
     as_json: bool,
     follow: bool,
@@ -133,6 +167,11 @@ def command(
         print_each(events, as_object, lambda event: line(as_record(event)), as_json=as_json)
 
     search = _search(options)
+    if all_nodes:
+        if follow:
+            raise click.UsageError("--follow is for the events of one server")
+        _show_all(context, search, limit, as_json=as_json)
+        return
     with _opened(state) as table:
         last = table.head().id
         show(search.events(table, limit))
@@ -142,6 +181,23 @@ def command(
             before, last = last, table.head().id
             if last != before:
                 show(search.events(table, after=before))
+
+
+def _show_all(context: click.Context, search: Search, limit: int | None, *, as_json: bool) -> None:
+    """Print the events of all servers, each with its node."""
+    from nacre.daemon.audit.search import as_object, as_record
+    from nacre.daemon.log.form import line
+    from nacre.daemon.nodes.events import find_events
+
+    def whole(one: NodeEvent) -> dict[str, object]:
+        return {"node": one.node, **as_object(one.event)}
+
+    def text(one: NodeEvent) -> str:
+        time, *others = as_record(one.event).items()
+        return line(dict([time, ("node", one.node), *others]))
+
+    with _all_nodes(context) as connection:
+        print_each(find_events(connection, search, limit), whole, text, as_json=as_json)
 
 
 @command.command("verify")
@@ -212,23 +268,33 @@ def _export(state: Path | None, form: str, **options: Any) -> None:
 
 @command.command("remove")
 @state_option
+@store_option
+@all_nodes_option
 @click.option(
     "--keep",
     metavar="SPAN",
     required=True,
     help="How old the events may be that stay. Such as 90d.",
 )
+@click.pass_context
 @reported
-def _remove(state: Path | None, keep: str) -> None:
+def _remove(context: click.Context, state: Path | None, all_nodes: bool, keep: str) -> None:
     """Remove old events, and note where the chain begins then.
 
-    The removal is an event of its own.
+    The removal is an event of its own. With --all-nodes the copies in the store are removed, and
+    the events of the servers stay.
     """
     from nacre.daemon.audit.table import now
 
     if (kept := span(keep)) is None:
         raise click.BadParameter(f"{keep!r} is no span: write for example 90d, 12h or 2w")
     before = now() - kept * 1_000_000
+    if all_nodes:
+        from nacre.daemon.nodes.events import remove_events
+
+        with _all_nodes(context) as connection:
+            click.echo(f"removed {remove_events(connection, before)}")
+        return
     with _opened(state) as table:
         click.echo(f"removed {table.remove(before, keep)}")
         for name in table.waited_for(before):

@@ -27,6 +27,7 @@ COMMANDS = {
     "keyscan": "print the host keys of servers",
     "kill": "end connections of the server",
     "log": "follow the log of the server",
+    "nodes": "list the servers that share a store",
     "replay": "play, search and list recordings of the server's sessions",
     "restart": "start the server anew, and refuse no client meanwhile",
     "scp": "copy files between hosts",

@@ -383,6 +383,9 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "group": {
         "Environment": _STORES,
     },
+    "nodes": {
+        "Environment": _STORES,
+    },
     "user": {
         "Environment": _STORES,
         "Exit status": ("0 if all went well, 1 if not, and 2 for wrong arguments.",),

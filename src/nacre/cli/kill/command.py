@@ -21,7 +21,7 @@ SOME = 3
 @click.option("--user", metavar="NAME", help="End all connections of this user, too.")
 @click.option("--reason", metavar="TEXT", help="What the clients are told.")
 def command(ids: tuple[str, ...], state: Path | None, user: str | None, reason: str | None) -> None:
-    """End connections of the running server.
+    """End connections of the running server, or of others with the same store.
 
     Their clients get a message with the reason, and their sessions end. `nacre who` shows the IDs.
     A user who was ended may log in again: `nacre user set NAME --disable` prevents it.

@@ -37,6 +37,12 @@ _OPTIONS = (
         help="Keep each client that connects, too, also one that does not log in. At most 20 of a "
         "network at once and one per second, and a count of the others. Implies --audit.",
     ),
+    click.option(
+        "--audit-store",
+        is_flag=True,
+        help="Copy all events to the database of --store, too. `nacre audit --all-nodes` searches "
+        "those of all servers. Implies --audit.",
+    ),
 )
 
 
@@ -49,12 +55,14 @@ def audit_options(function: Callable[..., None]) -> Callable[..., None]:
         audit: AuditMode | None,
         audit_sync: bool,
         audit_connections: bool,
+        audit_store: bool,
         **options: Any,
     ) -> None:
         from nacre.daemon.audit.events import AuditPlan
 
-        mode = audit or ("on" if audit_sync or audit_connections else "off")
-        function(*args, audit=AuditPlan(mode, audit_sync, audit_connections), **options)
+        mode = audit or ("on" if audit_sync or audit_connections or audit_store else "off")
+        plan = AuditPlan(mode, audit_sync, audit_connections, copied=audit_store)
+        function(*args, audit=plan, **options)
 
     decorated: Callable[..., None] = call
     for option in reversed(_OPTIONS):

@@ -19,7 +19,7 @@ from nacre.cli.serve.edge import edge_options
 from nacre.cli.serve.hooks import hook_options
 from nacre.cli.serve.recording import recording_options
 from nacre.cli.serve.sessions import SessionOptions, session_options
-from nacre.cli.serve.store import check_shareable, store_option
+from nacre.cli.serve.store import StoreOptions, check_shareable, store_options
 from nacre.cli.serve.users import users_options
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from nacre.daemon.log.place import LogPlace
     from nacre.daemon.recorder.plan import RecordingPlan
     from nacre.daemon.sockets import Address
-    from nacre.daemon.store.postgres.store_url import StoreURL
     from nacre.protocol.options import Profile
 
 _ADDRESS = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]*)):(\d{1,5})")
@@ -123,7 +122,7 @@ def _print(
     help="The directory of host keys and users. It is created if it is missing. "
     "By default nacre under XDG_STATE_HOME, or /var/lib/nacre for root.",
 )
-@store_option
+@store_options
 @click.option(
     "--listen",
     "addresses",
@@ -241,7 +240,7 @@ def _print(
 def command(
     context: click.Context,
     state: Path | None,
-    store: StoreURL | None,
+    shared: StoreOptions,
     addresses: tuple[tuple[str, int], ...],
     users: Literal["store", "system"] | UsersPlan,
     run_as: str | None,
@@ -273,17 +272,16 @@ def command(
     ready, and a line for each phase of each connection. SIGHUP reads the files of -f and --config,
     the host keys and the banner again, for new connections. SIGUSR1 opens the file of --log-to
     again. SIGUSR2 starts the server anew, as `nacre restart` does, and refuses no client meanwhile.
-    SIGTERM and SIGINT stop the server: open sessions get a few seconds to end, or none after a
-    second signal. Sockets of socket activation (systemd.socket) are served in place of those of
-    ListenAddress.
+    SIGTERM and SIGINT stop it: open sessions get a few seconds to end, or those of --drain, or none
+    after a second signal. Sockets of socket activation are served in place of ListenAddress's.
 
-    With -f it is configured by a file of sshd_config: `nacre serve -T -v -f FILE` tells what holds
-    and where it was written. With --config a file of TOML says what the options say.
+    With -f a file of sshd_config configures it: `nacre serve -T -v -f FILE` tells what holds and
+    where it was written. With --config a file of TOML says what the options say.
     """
     again, log = Rereading(context), _log_place(log_to, form)
     shown = partial(_print, connections=connections, profile=profile, origins=verbose)
     rules = _read(again, shown if show else None)
-    check_shareable(store, users, edge, trust_own_ca=trust_own_ca)
+    check_shareable(shared["store"], users, edge, trust_own_ca=trust_own_ca, copied=audit.copied)
     if show or test:
         return
 
@@ -292,7 +290,7 @@ def command(
 
     Daemon(
         state=_state(state),
-        store=store,
+        **shared,
         addresses=_where(addresses, file),
         users=users,
         run_as=run_as,

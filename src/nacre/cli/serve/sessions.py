@@ -16,6 +16,7 @@ class SessionOptions(TypedDict):
     """Arguments of :class:`~nacre.daemon.daemon.Daemon`."""
 
     end_processes: bool
+    drain: int
     watch: WatchMode
 
 
@@ -25,6 +26,14 @@ _OPTIONS = (
         is_flag=True,
         help="End what outlives its session. An example is a job that was started in the "
         "background with nohup. By default it lives on, as with sshd.",
+    ),
+    click.option(
+        "--drain",
+        type=click.IntRange(0, 7 * 86400),
+        default=0,
+        metavar="SECONDS",
+        help="How long connections may go on when the server is told to stop. It takes no new ones "
+        "meanwhile, and its health page says so. By default sessions have five seconds.",
     ),
     click.option(
         "--no-watch",
@@ -46,8 +55,10 @@ def session_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options, and their values as one argument, ``sessions``."""
 
     @wraps(function)
-    def call(*args: Any, end_processes: bool, watch: WatchMode | None, **options: Any) -> None:
-        sessions = SessionOptions(end_processes=end_processes, watch=watch or "told")
+    def call(
+        *args: Any, end_processes: bool, drain: int, watch: WatchMode | None, **options: Any
+    ) -> None:
+        sessions = SessionOptions(end_processes=end_processes, drain=drain, watch=watch or "told")
         function(*args, sessions=sessions, **options)
 
     decorated: Callable[..., None] = call

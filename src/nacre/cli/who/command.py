@@ -24,11 +24,14 @@ def command(state: Path | None, everyone: bool, as_json: bool) -> None:
 
     Each has an ID, which `nacre kill` takes and the log has as the numbers of the gate or the
     worker and of the connection. Processes are those that serve; a connection at rest has none.
-    Sizes and times of a session come from the user's own process.
+    Sizes and times of a session come from the user's own process. Where several servers share a
+    store, the connections of all of them are listed, each of another node with its name in the ID.
     """
     with server_of(state) as caller:
         found = connections(caller, everyone=everyone)
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], indent=2))
+    elif any(one.node for one in found):
+        show(("node", *NAMES), ([one.node, *row(one)] for one in found), False)
     else:
         show(NAMES, map(row, found), False)

@@ -37,6 +37,7 @@ from nacre.sftp.server.restrictions import INTERNAL
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.daemon.nodes.lease import NodeLease
     from nacre.protocol.tunnel import TunnelMode
     from nacre.server.peer import Client
     from nacre.tunnels.device import TunnelDevice
@@ -54,9 +55,11 @@ class AccountPolicy(Policy):
 
     :ivar threads: call what a user's files can hang.
     :ivar recordings: records sessions and forwards; None where nothing is recorded.
+    :ivar lease: tells other servers of the same store of the connections; None without others.
     """
 
     recordings: Recordings | None = None
+    lease: NodeLease | None = None
 
     def __init__(
         self,
@@ -143,7 +146,9 @@ class AccountPolicy(Policy):
             return ""
 
     def authenticated(self, user: str, methods: tuple[str, ...], connection: Client) -> Maybe[None]:
-        """Let the user's configuration hold for the connection."""
+        """Let the user's configuration hold for the connection, and tell other nodes of it."""
+        if self.lease is not None:
+            self.lease.note(connection, user, methods)
         candidate = self._candidates.find(user, connection)
         if candidate is None:
             return None

@@ -21,6 +21,7 @@ class AuditPlan:
 
     :ivar sync: whether all that waits for an event waits for the disk.
     :ivar connections: whether connections are events.
+    :ivar copied: whether events are copied to the database of the users, which servers share.
     :ivar hooks: whether hooks are told of events: those that a hook asks for are kept then.
     """
 
@@ -28,6 +29,7 @@ class AuditPlan:
     sync: bool = False
     connections: bool = False
     hooks: bool = False
+    copied: bool = False
 
 
 NO_AUDIT = AuditPlan()

@@ -66,12 +66,13 @@ class Search:
         """
         statement = self._statement(after)
         if limit is None:
-            yield from filter(self._fits, table.read(statement.order_by(EVENTS.c.id)))
+            yield from filter(self.fits_network, table.read(statement.order_by(EVENTS.c.id)))
             return
-        newest = filter(self._fits, table.read(statement.order_by(EVENTS.c.id.desc())))
+        newest = filter(self.fits_network, table.read(statement.order_by(EVENTS.c.id.desc())))
         yield from reversed(list(islice(newest, limit)))
 
-    def _fits(self, event: Kept) -> bool:
+    def fits_network(self, event: Kept) -> bool:
+        """Tell whether the client's address lies in the network."""
         if self.network is None:
             return True
         host = event.peer.rpartition(":")[0].partition("%")[0]

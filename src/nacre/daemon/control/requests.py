@@ -103,7 +103,7 @@ def noted_by(log: Callable[[Mapping[str, object]], object]) -> Note:
 class ServerControl:
     """Answers requests.
 
-    :param roster: the connections.
+    :ivar roster: the connections.
     :param followers: who follows the log.
     :param note: logs a record.
     :param watch: whether sessions may be watched.
@@ -112,14 +112,14 @@ class ServerControl:
     def __init__(
         self, roster: Roster, followers: Followers, note: Note, watch: WatchMode = "no"
     ) -> None:
-        self._roster = roster
+        self.roster = roster
         self._watch = watch
         self.followers = followers
         self._note = note
 
     async def who(self, asked: Who) -> AsyncIterator[object]:
         """Yield the connections."""
-        listing = await self._roster.connections()
+        listing = await self.roster.connections()
         for one in listing.connections:
             if asked.everyone or one.state != "login":
                 yield one
@@ -130,7 +130,7 @@ class ServerControl:
         if len(asked.ids) > MOST_CHOSEN:
             raise ControlError(f"one request ends at most {MOST_CHOSEN} connections by number")
         reason = asked.reason[:_MOST_REASON].strip() or USUAL_REASON
-        for one in await self._roster.end(frozenset(asked.ids), asked.user, reason):
+        for one in await self.roster.end(frozenset(asked.ids), asked.user, reason):
             yield one
         yield Finished()
 
@@ -156,7 +156,7 @@ class ServerControl:
                 "the server tells users who watches: start it with --quiet-watch, or leave out "
                 "--quiet"
             )
-        if not await self._roster.watch(asked, sock):
+        if not await self.roster.watch(asked, sock):
             raise ControlError(f"there is no connection {asked.id[:64]!r}: see nacre who")
 
     async def tell(self, asked: Tell) -> AsyncIterator[object]:

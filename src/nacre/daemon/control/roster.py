@@ -74,6 +74,13 @@ class Roster(Protocol):
         """
 
 
+class OwnRoster(Roster, Protocol):
+    """The connections of this process."""
+
+    def number_of(self, client: Client) -> str:
+        """Return the number of a connection that is served, as :meth:`connections` has it."""
+
+
 class ServerRoster:
     """The connections of this process, where it does everything.
 
@@ -92,6 +99,17 @@ class ServerRoster:
         :param listener: in front of the numbers of its connections.
         """
         self._servers[server] = self._prefix + listener
+
+    def number_of(self, client: Client) -> str:
+        """Return the number of a connection."""
+        from nacre.server.serving import Serving
+
+        prefix: str | None = None
+        if isinstance(client, Serving):
+            prefix = next(
+                (text for one, text in self._servers.items() if one is client.server), None
+            )
+        return f"{self._prefix if prefix is None else prefix}{client.id}"
 
     def _all(self) -> Iterator[tuple[str, Serving]]:
         for server, prefix in list(self._servers.items()):

@@ -68,7 +68,9 @@ class Connected:
     :ivar since: when it began, in seconds since the epoch.
     :ivar methods: the methods that the user has logged in by.
     :ivar process: the number of the process that serves it; None for one at rest.
-    :ivar details: None for one at rest, and where its process did not answer.
+    :ivar details: None for one at rest, for one of another node, and where its process did not
+        answer.
+    :ivar node: the name of the node that has it, where several servers share a store.
     """
 
     id: str
@@ -79,6 +81,7 @@ class Connected:
     methods: tuple[str, ...]
     process: int | None
     details: Details | None
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
 
+from nacre.daemon.control.controlled import Everywhere
 from nacre.daemon.control.elder import ElderRoster, JoinedRoster
 from nacre.daemon.control.followers import Followers, stamped
 from nacre.daemon.control.place import ControlPlace
@@ -68,6 +69,7 @@ class WorkerLinks:
     :param workers: how many places for workers there are.
     :param watch: whether sessions may be watched.
     :param elder: the connections of the server that this one follows.
+    :param everywhere: adds the connections of other servers; None for none.
     :ivar pid: the number of the process; 0 for none.
     """
 
@@ -77,8 +79,10 @@ class WorkerLinks:
         workers: int,
         watch: WatchMode = "no",
         elder: ElderRoster | None = None,
+        everywhere: Everywhere | None = None,
     ) -> None:
         self.place = place
+        self._everywhere = everywhere
         self._watch = watch
         self._elder = elder
         self._heir: socket.socket | None = None
@@ -165,7 +169,9 @@ class WorkerLinks:
         followers = Followers(lambda on: roster.tell(on))
         roster = WorkersRoster(self._ours[:-1], followers)
         own = _Link(self._ours[-1], followers)
-        joined = roster if self._elder is None else JoinedRoster(roster, self._elder)
+        joined: Roster = roster if self._elder is None else JoinedRoster(roster, self._elder)
+        if self._everywhere is not None and self._heir is None:
+            joined = self._everywhere(joined)
         control = ServerControl(joined, followers, roster.note, self._watch)
         service = ControlService(self.place.listener, control)
         if self._heir is not None:

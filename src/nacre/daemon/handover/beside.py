@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from nacre.daemon.bans.keeper import BanKeeper
     from nacre.daemon.handover.predecessor import Predecessor
     from nacre.daemon.handover.restart import Restart
+    from nacre.daemon.nodes.copier import AuditCopier
+    from nacre.daemon.nodes.lease import NodeLease
 
 
 class RecordsSessions(Protocol):
@@ -48,6 +50,8 @@ class Beside:
     :ivar metrics: tells monitoring.
     :ivar bans: the networks that are banned.
     :ivar hooks: tells hooks of events.
+    :ivar lease: tells other servers of the same store of this process.
+    :ivar copier: copies the events of the audit to that store.
     :ivar restart: how another server follows this one, and how this one follows another.
     """
 
@@ -56,7 +60,33 @@ class Beside:
     metrics: Monitoring | None = None
     bans: BanKeeper | None = None
     hooks: TellsHooks | None = None
+    lease: NodeLease | None = None
+    copier: AuditCopier | None = None
     restart: Restart | None = None
+
+    def tell_metrics(self) -> None:
+        """Tell monitoring at once how the server is."""
+        if self.metrics is not None:
+            self.metrics.tell()
+
+    def end_control(self) -> None:
+        """Leave the control socket to a server that is started next."""
+        if self.controlled is not None:
+            self.controlled.end()
+
+    async def close_hooks(self) -> None:
+        """Tell hooks nothing more."""
+        if self.hooks is not None:
+            await self.hooks.close()
+
+    def close_edge(self) -> None:
+        """End what tells others of this server, and the bans."""
+        if self.metrics is not None:
+            self.metrics.close()
+        if self.bans is not None:
+            self.bans.close()
+        if self.lease is not None:
+            self.lease.close()
 
     @property
     def predecessor(self) -> Predecessor | None:

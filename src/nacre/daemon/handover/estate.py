@@ -36,6 +36,7 @@ class Estate:
     :ivar counts: the memory that counts the connections of users; None without users of a store.
     :ivar parts: the parts of that memory that are in use: the first of each group, and how many.
     :ivar first: a number above those of all gates, workers and listeners of the predecessor.
+    :ivar node: what all processes of the node have in common; empty without a shared store.
     :ivar limits: the limits that the predecessor was started with, by their names.
     """
 
@@ -47,6 +48,7 @@ class Estate:
     counts: int | None = None
     parts: Sequence[tuple[int, int]] = ()
     first: int = 0
+    node: str = ""
     limits: Limits
 
     def send(self, sock: socket.socket) -> None:
@@ -65,6 +67,7 @@ class Estate:
             "counts": self.counts is not None,
             "parts": self.parts,
             "first": self.first,
+            "node": self.node,
             "limits": self.limits,
         }
         more = [one for one in (self.control, self.counts) if one is not None]
@@ -111,5 +114,6 @@ def _decoded(header: dict[str, Any], descriptors: list[int]) -> Estate:
         counts=take(1)[0] if header["counts"] else None,
         parts=[(int(start), int(count)) for start, count in header["parts"]],
         first=int(header["first"]),
+        node=str(header.get("node", "")),  # an older server sends none
         limits={str(name): (int(a), int(b)) for name, (a, b) in header["limits"].items()},
     )

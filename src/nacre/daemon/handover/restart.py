@@ -70,11 +70,13 @@ class Restart:
     :ivar predecessor: the server that this one follows; None for the first one.
     :ivar control: what answers on the control socket.
     :ivar metrics: what listens for monitoring; ``api`` what serves the API.
+    :ivar node: what all processes of the node have in common; empty without a shared store.
     """
 
     control: HandsOver | None = None
     metrics: ListensBeside | None = None
     api: ServedAPI | None = None
+    node = ""
 
     def __init__(
         self,
@@ -161,6 +163,7 @@ class Restart:
                 counts=None if self._counts is None else self._counts.descriptor,
                 parts=() if self._counts is None else self._counts.used,
                 first=(last // _HUNDRED + 1) * _HUNDRED,
+                node=self.node,
                 limits=LIMITS,
             )
             return Successor(self._command, estate)

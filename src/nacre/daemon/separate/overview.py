@@ -12,6 +12,7 @@ from nacre.daemon.separate.monitor import GateProcess
 from nacre.daemon.separate.users import UserProcess, UserProcesses
 from nacre.daemon.separate.visit import Visit
 from nacre.daemon.watching.frames import WatchOrder
+from nacre.server.peer import Client
 from nacre.wire.text import safe
 
 _STUCK = 30.0
@@ -49,6 +50,11 @@ class MonitorRoster:
             if not visit.user
         ]
         return Listing(found, silent)
+
+    def number_of(self, client: Client) -> str:
+        """Return the number of a connection."""
+        assert isinstance(client, Visit)
+        return _id(client)
 
     def _in(self) -> list[Visit]:
         return sorted(self._users.visits, key=lambda visit: (visit.gate, visit.id))

@@ -12,7 +12,7 @@ from contextlib import suppress
 from nacre.config.server.rules import ServerRules
 from nacre.config.values import LogLevel
 from nacre.daemon.accounts.policy import AccountPolicy
-from nacre.daemon.control.roster import Roster
+from nacre.daemon.control.roster import OwnRoster
 from nacre.daemon.handover.beside import ALONE, Beside
 from nacre.daemon.memory import lock_memory
 from nacre.daemon.processes.kinds.launcher import UMASK
@@ -85,11 +85,12 @@ class MonitorProcess(ServerProcess):
         nobody = None if rights is None else (*rights, (), UMASK)
         self._users = UserProcesses(nobody, self._log)
 
-    def _all_connections(self) -> Roster:
+    def _own_connections(self) -> OwnRoster:
         return MonitorRoster(self._users, lambda: tuple(self._gates))
 
     def _made(self, settings: DaemonSettings, policy: AccountPolicy) -> ServerSettings:
         check_separable(settings.config)
+        policy.lease = self._beside.lease
         return settings.server(policy, _served_elsewhere, self._startups, self._report)
 
     async def _listen(self, made: ServerSettings) -> None:
@@ -224,32 +225,25 @@ class MonitorProcess(ServerProcess):
     def _stop_listening(self, sock: socket.socket) -> None:
         sock.close()
 
-    def _end(self, at_once: bool = False) -> None:
-        """Let open sessions end by themselves; at the second call end them."""
-        at_once = self._note_end(at_once)
-        self._end_control()
-        self._tell_metrics()
+    def _end_sessions(self, at_once: bool) -> None:
+        """Let sessions end within some seconds, or at once, and end with them."""
         self._sockets.close()
         self._keep(self._end_users(at_once))
 
     def _last_number(self) -> int:
         return self._last
 
-    def _leave(self) -> None:
-        """Take no more clients; end when those are gone that are here."""
-        self._ending = "left"
-        self._keep(self._close_hooks())  # the successor tells them of what happens here, too
+    def _take_no_more(self) -> None:
+        """Take no more clients."""
         self._sockets.close()
-        self._keep(self._end_with_last())
 
-    async def _end_with_last(self) -> None:
+    async def _wait_left(self) -> None:
+        """Return when all clients have left, of whom no more are taken."""
         # Clients that log in may go on to do so.
         await self._stop_gates(_login_seconds(self._current))
         for gate in list(self._gates):
             await gate.gone.wait()
         await self._users.wait_left()
-        await self._wait_for_elder()
-        await self._end_users(at_once=False)
 
     async def _end_users(self, at_once: bool) -> None:
         await self._stop_gates(0)
@@ -269,7 +263,7 @@ class MonitorProcess(ServerProcess):
                 await self._wait_for_predecessor()
         finally:
             self._ending = "stopping"
-            self._end_control()
+            self._beside.end_control()
             for task in self._tasks:
                 task.cancel()
             for gate in self._gates:
@@ -277,8 +271,8 @@ class MonitorProcess(ServerProcess):
             self._users.kill()
             if self._beside.recorder is not None:
                 await self._beside.recorder.close()
-            await self._close_hooks()
-            self._close_edge()
+            await self._beside.close_hooks()
+            self._beside.close_edge()
             self._end_audit()
             self._log.close()
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    UniqueConstraint,
     bindparam,
     case,
     exists,
@@ -148,6 +149,58 @@ API_KEYS = Table(
     Column("expires", NUMBER, nullable=False),
 )
 """Keys of the REST API: ``number`` is the part of a key that it is found by, in hexadecimal."""
+NODES = Table(
+    "nodes",
+    METADATA,
+    Column("number", NUMBER, primary_key=True),
+    Column("server", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("process", NUMBER, nullable=False),
+    Column("version", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("began", NUMBER, nullable=False),
+    Column("until", NUMBER, nullable=False),
+)
+"""The leases of processes that serve with a shared store: :mod:`nacre.daemon.nodes.tables` has the
+statements. Times are milliseconds since the epoch by the clock of the database."""
+CONNECTIONS = Table(
+    "connections",
+    METADATA,
+    Column("node", ForeignKey("nodes.number", ondelete="CASCADE"), primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("user", String, nullable=False),
+    Column("peer", String, nullable=False),
+    Column("since", NUMBER, nullable=False),
+    Column("methods", String, nullable=False),
+    Column("ending", String),
+)
+"""The connections of these processes whose users are logged in; ``ending`` is the reason why one is
+to be ended."""
+Index("connections_by_user", CONNECTIONS.c.user)
+AUDIT_EVENTS = Table(
+    "audit_events",
+    METADATA,
+    Column("arrived", NUMBER, primary_key=True),
+    Column("node", String, nullable=False),
+    Column("number", NUMBER, nullable=False),
+    Column("time", NUMBER, nullable=False),
+    *(
+        Column(name, String, nullable=False)
+        for name in ("connection", "user", "peer", "event", "outcome", "fields", "previous", "hash")
+    ),
+    UniqueConstraint("node", "number", "hash"),
+)
+"""Copies of the events of all servers: :mod:`nacre.daemon.nodes.events` has the statements."""
+Index("audit_events_by_time", AUDIT_EVENTS.c.time)
+Index("audit_events_by_user", AUDIT_EVENTS.c.user, AUDIT_EVENTS.c.time)
+Index("audit_events_by_node", AUDIT_EVENTS.c.node, AUDIT_EVENTS.c.arrived)
+HOST_KEYS = Table(
+    "host_keys",
+    METADATA,
+    Column("type", String, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
+"""Host keys that servers share, sealed with a key that is not here."""
 SECRETS = Table(
     "settings",
     METADATA,

@@ -46,3 +46,9 @@ def test_what_can_not_be_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo", 0o600)
     with pytest.raises(AccountError, match="has no key"):
         read_file_key(str(tmp_path / "fifo"))
+
+
+def test_the_message_says_what_the_key_is_of(tmp_path: Path) -> None:
+    path = write(tmp_path / "key", "ab" * 32, 0o644)
+    with pytest.raises(AccountError, match=f"others may read the key {path} of the host keys"):
+        read_file_key(path, "the host keys in the store")

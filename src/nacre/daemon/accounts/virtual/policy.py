@@ -45,6 +45,7 @@ from nacre.errors import (
     ConnectionLost,
     DisconnectCode,
     NacreError,
+    StateError,
 )
 from nacre.keys import PublicKey
 from nacre.keys.certificate import Certificate
@@ -60,11 +61,14 @@ from nacre.sftp.filesystems.quota.shared import open_shared
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
+    from nacre.daemon.nodes.lease import NodeLease
     from nacre.daemon.store.store import UserStore
     from nacre.daemon.store.values import User
     from nacre.server.peer import Client
 
 _PUBLIC_KEY, _PASSWORD, _INTERACTIVE = "publickey", "password", "keyboard-interactive"
+
+_NOT_NOW = "the server can't serve this user now"
 
 
 class StorePolicy(AccountPolicy):
@@ -388,20 +392,36 @@ class StorePolicy(AccountPolicy):
         """Count the connection, or end it if the user has as many as may be."""
         found = self._find(user, connection)
         most = None if found is None else found.max_sessions or None
+        if self.lease is not None:
+            if most is not None:
+                return self._enter(self.lease, user, methods, most, connection)
+            return super().authenticated(user, methods, connection)
         place = self._counts.enter(user, most)
         if place is None:
-            connection.record("refused", request="connection", reason=f"max_sessions is {most}")
-            connection.fail(
-                ConnectionLost(f"the user has {most} connections already, which is max_sessions"),
-                DisconnectCode.TOO_MANY_CONNECTIONS,
-                f"you have {most} connections to this server already, and may have no more: "
-                "end one of them, and try again",
-            )
+            _refuse_more(most, connection)
             return None
         # A task of the connection is cancelled at its end, whatever that is.
         counted = connection.spawn(_until_cancelled())
         counted.add_done_callback(lambda _: self._counts.leave(user, place))
         return super().authenticated(user, methods, connection)
+
+    async def _enter(
+        self,
+        lease: NodeLease,
+        user: str,
+        methods: tuple[str, ...],
+        most: int,
+        connection: Client,
+    ) -> None:
+        """Count the connection over all nodes, or end it."""
+        try:
+            if await lease.enter(connection, user, methods, most):
+                await settled(super().authenticated(user, methods, connection))
+            else:
+                _refuse_more(most, connection)
+        except StateError as error:
+            connection.record("refused", request="connection", reason=str(error))
+            connection.fail(error, DisconnectCode.BY_APPLICATION, _NOT_NOW)
 
     async def login(self, user: str, connection: Client) -> Login:
         """Return what the user's sessions run as now; the user may have been removed."""
@@ -492,6 +512,17 @@ class StorePolicy(AccountPolicy):
         bits = config.limits().user_rsa_bits
         shown = candidate.keys
         return certify_login(self._store, found, key, shown, connection.methods, rsa_bits=bits)
+
+
+def _refuse_more(most: int | None, connection: Client) -> None:
+    """End the connection of a user who has as many as may be."""
+    connection.record("refused", request="connection", reason=f"max_sessions is {most}")
+    connection.fail(
+        ConnectionLost(f"the user has {most} connections already, which is max_sessions"),
+        DisconnectCode.TOO_MANY_CONNECTIONS,
+        f"you have {most} connections to this server already, and may have no more: "
+        "end one of them, and try again",
+    )
 
 
 async def _until_cancelled() -> None:

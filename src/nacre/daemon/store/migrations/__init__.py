@@ -1,11 +1,10 @@
 """The revisions of the store's tables, which alembic applies to a store of an older version.
 
 A change of :mod:`nacre.daemon.store.tables` comes with a revision of its own here: the next number,
-in the last folder of ``versions``, and the same number in
+in ``versions`` or a folder of it, and the same number in
 :data:`nacre.daemon.store.database.VERSION`. It runs on SQLite and on PostgreSQL: numbers are
-:data:`nacre.daemon.store.tables.NUMBER`. A table that logins
-look at has its line in :mod:`nacre.daemon.store.postgres.changes`, so that other servers hear of
-changes.
+:data:`nacre.daemon.store.tables.NUMBER`. A table that logins look at has its line in
+:mod:`nacre.daemon.store.postgres.changes`, so that other servers hear of changes.
 """
 
 from __future__ import annotations

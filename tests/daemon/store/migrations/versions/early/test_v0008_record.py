@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from daemon.store.migrations.versions.test_v0005_groups import BEFORE
+from daemon.store.migrations.versions.early.test_v0005_groups import BEFORE
 from nacre.daemon.store.store import FILE, UserStore
 from nacre.daemon.store.values import Group
 
