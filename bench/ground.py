@@ -25,7 +25,7 @@ from bench.shell import OTHER, plain_shell  # noqa: E402
 from interop.clients import ME, Login  # noqa: E402
 from interop.daemons import RUN_AS, State, start_sshd  # noqa: E402
 from interop.daemons import Daemon as Daemon  # noqa: E402
-from interop.programs import NACRE, check, require  # noqa: E402
+from interop.programs import NACRE, check, require, run  # noqa: E402
 from interop.programs import environment as environment  # noqa: E402
 
 ENDS = Path(__file__).resolve().parent / "ends"
@@ -96,6 +96,10 @@ class Ground:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def at_end(self, command: Sequence[object]) -> None:
+        """Run a command before the servers end, whether it succeeds or not."""
+        self._stack.callback(run, command)
 
     @property
     def files(self) -> Path:

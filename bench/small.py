@@ -188,8 +188,9 @@ def cli_mux(ground: Ground) -> Workload:
             return ground.program(program, "ssh", ground.sshd, "-S", path, *words)
 
         if not os.path.exists(path):
-            # It ends with the server.
             start = command(master, "-M", "-N", "-f", host)
+            # It would outlive the server, whose process of this connection does.
+            ground.at_end(command(master, "-O", "exit", host))
             subprocess.run(start, env=environment(), check=True, timeout=60)
         return ground.time(command(client, host, "true")) * 1e3
 
