@@ -116,7 +116,7 @@ def _program(ground: Ground, client: str, server: str, target: int) -> Iterator[
 
 
 def _end(client: Daemon) -> None:
-    """End a client. OpenSSH's loses a signal that comes just before it waits: one in fifteen here."""
+    """End a client. OpenSSH's loses a signal that comes just before it waits, now and then."""
     for _ in range(10):
         client.process.terminate()
         with suppress(subprocess.TimeoutExpired):
