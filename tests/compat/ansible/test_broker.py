@@ -12,10 +12,12 @@ import pytest
 
 import nacre
 from nacre._version import __version__
+from nacre.agent.memory import MemoryKeyring
 from nacre.compat.ansible.asking import CONNECTION, FILE, LOGIN, BrokerError, BrokerRequest, ask
 from nacre.compat.ansible.broker import Broker
 from nacre.compat.ansible.frames import BrokerFrame
 from nacre.keys import dump_private
+from nacre.keys.agents.constraints import Constraints
 from parties import PASSWORD, handle, until
 
 KEY = nacre.generate("ssh-ed25519")
@@ -146,10 +148,47 @@ async def test_a_connection_that_has_ended_is_made_again(
     assert await asyncio.to_thread(one) == 0
 
 
+async def test_a_connection_ends_that_is_not_used(make_server: Any, directory: Path) -> None:
+    async def run_one(session: nacre.Session) -> int:
+        await session.stdin.read(1)
+        return 0
+
+    users = nacre.Users({"alice": PASSWORD, "bob": PASSWORD})
+    server = await make_server(policy=users, handler=run_one)
+
+    def start(user: str) -> BrokerRequest:
+        return ask(str(directory), 60, {"login": login(server, user=user), "command": "x"})
+
+    with await asyncio.to_thread(start, "alice") as used:
+        with await asyncio.to_thread(start, "bob") as asked:
+            await until(lambda: len(server.connections) == 2)
+            assert await asyncio.to_thread(asked.pass_input, b"1", {}) == 0
+        await until(lambda: [one.user for one in server.connections] == ["alice"])
+        assert await asyncio.to_thread(used.pass_input, b"1", {}) == 0
+
+
+async def test_the_agent_is_that_of_the_task_or_of_the_configuration(
+    server: nacre.Server, directory: Path
+) -> None:
+    def one(agent: str, *keywords: str) -> int | None:
+        how = login(server, password=None, agent=agent)
+        how["keywords"] += ["PreferredAuthentications=publickey", *keywords]
+        return run(directory, how, command="exit 0")[0]
+
+    keyring = MemoryKeyring()
+    keyring.add(KEY, Constraints())
+    async with nacre.serve_agent(None, keyring) as agent:
+        assert await asyncio.to_thread(one, agent.path) == 0
+        assert await asyncio.to_thread(one, "/none", f"IdentityAgent={agent.path}") == 0
+        with pytest.raises(BrokerError, match="was not let in"):
+            await asyncio.to_thread(one, agent.path, "IdentityAgent=none")
+
+
 @pytest.mark.parametrize(
     ("more", "kind"),
     [
         ({"password": "wrong"}, LOGIN),
+        ({"password": 5}, CONNECTION),
         ({"keywords": ["UserKnownHostsFile=/dev/null"]}, CONNECTION),
         ({"keywords": ["Nonsense=1"]}, CONNECTION),
     ],
