@@ -123,4 +123,4 @@ def test_hosts_that_can_not_be_reached_say_why(to_nacre: Login, tmp_path: Path) 
     }
     assert "was not let in" in told["password"]
     assert "refused" in told["port"]
-    assert "known_hosts" in told["key"]
+    assert "host key is known" in told["key"]
