@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 from nacre.daemon.accounts.metering import Advances, LedgerMeter
 from nacre.errors import AccountError, ConnectionLost
 from nacre.limits import KIB, MIB
+from nacre.server.admission.user_threads import UserThreads
 from nacre.sftp.filesystems.quota.ledger import open_ledger, read_ledger
 from nacre.sftp.filesystems.quota.limits import QuotaLimits
 from nacre.sftp.filesystems.quota.shared import open_shared
@@ -201,3 +204,30 @@ async def test_what_was_taken_for_somebody_who_has_gone_is_given_back(
         await waiting
     await connections.left(meter)
     assert connections.used() == (0, 0)
+
+
+async def test_what_is_taken_for_a_connection_that_has_ended_is_given_back(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, taking, go = Advances.take, threading.Event(), threading.Event()
+
+    def slow(self: Advances, way: Any, need: int) -> tuple[int, float]:
+        taking.set()
+        assert go.wait(30)
+        return take(self, way, need)
+
+    monkeypatch.setattr(Advances, "take", slow)
+    threads = UserThreads()
+    connections.in_thread = partial(threads.run, "alice")  # type: ignore[method-assign]
+    # As at the end of a short command, whose standard input ends without a byte.
+    meter = connections.meter(QuotaLimits(transfer_up=10 * MIB))
+    assert not meter.take("up", 0)
+    waiting = asyncio.ensure_future(meter.settle("up"))
+    await until(taking.is_set)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    go.set()
+    await connections.left(meter)
+    assert connections.used() == (0, 0)
+    threads.close()
