@@ -270,7 +270,7 @@ class Quota:
             if not any(usage.doubted for _, usage in stored):
                 return held, stored
             stack.close()
-            self.recount()
+            self.recount(patience)
 
     # --- transfers and rates ---
 
@@ -305,14 +305,15 @@ class Quota:
 
     # --- counting ---
 
-    def recount(self) -> None:
+    def recount(self, patience: float = PATIENCE) -> None:
         """Count the files, if the figures are in doubt: nothing is changed until that is done.
 
+        :param patience: seconds to wait for a ledger that another session holds.
         :raises ToldError: a directory can't be read, or a ledger is locked.
         """
         doubted = []
         for share, tree in self._figures():
-            with share.ledger.held(tree) as usage:
+            with share.ledger.held(tree, patience) as usage:
                 if usage.doubted:
                     doubted.append((share, tree, usage.doubts))
         if not doubted:
@@ -320,7 +321,7 @@ class Quota:
         found = self.counts()
         of = dict(found) | {"": _total(found)}
         for share, tree, doubts in doubted:
-            with share.ledger.held(tree) as usage:
+            with share.ledger.held(tree, patience) as usage:
                 if usage.doubted and usage.doubts == doubts:
                     usage.settle(*of[tree])
 
