@@ -18,7 +18,7 @@ from nacre.daemon.accounts.metering import Advances, LedgerMeter
 from nacre.errors import AccountError, ConnectionLost
 from nacre.limits import KIB, MIB
 from nacre.server.admission.user_threads import UserThreads
-from nacre.sftp.filesystems.quota.ledger import open_ledger, read_ledger
+from nacre.sftp.filesystems.quota.ledger import Ledger, open_ledger, read_ledger
 from nacre.sftp.filesystems.quota.limits import QuotaLimits
 from nacre.sftp.filesystems.quota.shared import open_shared
 from nacre.sftp.protocol.status import ToldError
@@ -28,12 +28,14 @@ from parties import until
 class Connections:
     """Makes meters of connections of one user, and notes what ends them.
 
+    :ivar calls: how many were made in threads.
     :ivar slept: the seconds that were waited, which take no time.
     """
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.directory = directory
         self.failed: list[str] = []
+        self.calls = 0
         self.slept: list[float] = []
         self.files: list[FileIO] = []
         self.pause = asyncio.Event()
@@ -54,8 +56,8 @@ class Connections:
             self.files.append(open_shared(self.directory / "groups", group, ()))
         return self.files[-1]
 
-    @staticmethod
-    async def in_thread(work: Callable[[], Any], undo: Callable[[Any], object], /) -> Any:
+    async def in_thread(self, work: Callable[[], Any], undo: Callable[[Any], object], /) -> Any:
+        self.calls += 1
         return await asyncio.to_thread(work)
 
     def meter(self, *limits: QuotaLimits) -> LedgerMeter:
@@ -161,13 +163,15 @@ async def test_ledgers_are_closed_with_the_last_user_and_opened_again(
     await connections.left(meter)
 
 
-async def test_a_ledger_that_can_not_be_opened_ends_the_connection() -> None:
+async def test_a_ledger_that_can_not_be_opened_ends_the_connection(
+    connections: Connections,
+) -> None:
     async def ledger(group: str | None) -> FileIO:
         raise AccountError("alice was removed")
 
     failed: list[str] = []
     meter = LedgerMeter(
-        [QuotaLimits(rate_up=4 * KIB)], ledger, Connections.in_thread, failed.append
+        [QuotaLimits(rate_up=4 * KIB)], ledger, connections.in_thread, failed.append
     )
     with pytest.raises(ConnectionLost, match="alice was removed"):
         await meter.settle("up")
@@ -231,3 +235,18 @@ async def test_what_is_taken_for_a_connection_that_has_ended_is_given_back(
     await connections.left(meter)
     assert connections.used() == (0, 0)
     threads.close()
+
+
+async def test_both_ways_wait_for_a_ledger_that_others_hold(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nacre.daemon.accounts.metering._PATIENCE", 0.01)
+    meter = connections.meter(QuotaLimits(rate_up=MIB, rate_down=MIB))
+    other = open_ledger(connections.directory / "usage", "alice")
+    with other, Ledger(other).held():
+        waiting = [asyncio.ensure_future(meter.settle(way)) for way in ("up", "down")]
+        await until(lambda: connections.calls > 6)
+        assert not any(one.done() for one in waiting)
+    await asyncio.gather(*waiting)
+    assert connections.failed == []
+    await connections.left(meter)

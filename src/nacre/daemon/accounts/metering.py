@@ -30,6 +30,11 @@ T = TypeVar("T")
 _LEAST, _MOST = 4 * KIB, 1 * MIB
 """The bounds of an advance, in bytes."""
 
+_PATIENCE = 10.0
+"""Seconds that a call waits for a ledger, and for the other way's call, before it is made again: a
+call of :class:`~nacre.server.admission.user_threads.UserThreads` must not take a minute.
+"""
+
 _PART = 10
 """An advance is what may be transferred in this part of a second."""
 
@@ -61,18 +66,22 @@ class Advances:
 
         :raises ToldError: so many may not be transferred in this period, or a ledger is locked.
         """
-        with self._alone:
+        if not self._alone.acquire(timeout=_PATIENCE):
+            raise ToldError(errno.EAGAIN, "the ledger is waited for")
+        try:
             if self._ended:
                 return need, 0.0  # whoever wanted them is gone
             got = max(need, self._advance[way])
             try:
-                delay = self._quota.lease(way, got)
+                delay = self._quota.lease(way, got, patience=_PATIENCE)
             except ToldError as error:
                 if error.errno != errno.EDQUOT:
                     raise
-                got, delay = need, self._quota.lease(way, need)
+                got, delay = need, self._quota.lease(way, need, patience=_PATIENCE)
             self._taken[way] += got
             return got, delay
+        finally:
+            self._alone.release()
 
     def end(self, counted: dict[Way, int]) -> None:
         """Give back what was taken beyond what was counted, or take what was owed, and close the

@@ -290,15 +290,16 @@ class Quota:
             delay = max(share.add(usage, way, size) for share, usage in held)
         _wait(delay)
 
-    def lease(self, way: str, size: int) -> float:
+    def lease(self, way: str, size: int, *, patience: float = PATIENCE) -> float:
         """Count bytes that are transferred later; return after how many seconds they may be.
 
         :param way: ``up`` or ``down``, of which one is limited at least.
         :param size: below 0, bytes that were counted and not transferred.
-        :raises ToldError: no more may be transferred in this period.
+        :param patience: seconds to wait for a ledger that another session holds.
+        :raises ToldError: no more may be transferred in this period, or a ledger is locked.
         """
         with ExitStack() as stack:
-            held = _held(self._ways[way], "", stack)
+            held = _held(self._ways[way], "", stack, patience)
             for share, usage in held:
                 share.check_transfer(usage, way, size)
             return max(share.lease(usage, way, size) for share, usage in held)
