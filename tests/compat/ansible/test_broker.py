@@ -167,6 +167,28 @@ async def test_a_connection_ends_that_is_not_used(make_server: Any, directory: P
         assert await asyncio.to_thread(used.pass_input, b"1", {}) == 0
 
 
+async def test_more_tasks_than_a_connection_has_sessions(make_server: Any, directory: Path) -> None:
+    begun, go = [], asyncio.Event()
+
+    async def wait(session: nacre.Session) -> int:
+        begun.append(session)
+        await go.wait()
+        return 0
+
+    server = await make_server(handler=wait)
+
+    def start() -> BrokerRequest:
+        return ask(str(directory), 60, {"login": login(server), "command": "x"})
+
+    asked = [await asyncio.to_thread(start) for _ in range(11)]
+    await until(lambda: len(begun) == 11)
+    assert len(server.connections) == 2, "sshd would refuse the eleventh session of one"
+    go.set()
+    for one in asked:
+        with one:
+            assert await asyncio.to_thread(one.pass_input, b"", {}) == 0
+
+
 async def test_the_agent_is_that_of_the_task_or_of_the_configuration(
     server: nacre.Server, directory: Path
 ) -> None:

@@ -38,6 +38,10 @@ _REACHED = 0.25
 """Seconds that a broker waits at least: the request of who has started it is yet to be accepted."""
 
 
+_SESSIONS = 10
+"""Requests at a time on one connection: sshd's MaxSessions, of which each has one, by default."""
+
+
 class _KeptConnection:
     """A connection that is kept, or is being made.
 
@@ -61,7 +65,7 @@ class Broker:
 
     def __init__(self, unused: float) -> None:
         self._unused = unused
-        self._kept: dict[str, _KeptConnection] = {}
+        self._kept: dict[str, list[_KeptConnection]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._leaving: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
@@ -81,7 +85,7 @@ class Broker:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            for kept in [*self._kept.values()]:
+            for kept in [one for some in self._kept.values() for one in some]:
                 self._part(kept)
             await asyncio.gather(*self._leaving)
 
@@ -137,9 +141,7 @@ class Broker:
     ) -> dict[str, Any]:
         login = request["login"]
         if request.get("reset"):
-            kept = self._kept.pop(_name(login), None)
-            if kept is not None:
-                await self._leave(kept)
+            await asyncio.gather(*map(self._leave, self._kept.pop(_name(login), ())))
             return {"exit_status": 0}
         async with self._connection(login) as connection:
             if "command" in request:
@@ -160,7 +162,10 @@ class Broker:
         What fails with it may have begun, so it is not tried again.
         """
         name = _name(login)
-        kept = self._kept.setdefault(name, _KeptConnection())
+        some = self._kept.setdefault(name, [])
+        kept = next((one for one in some if one.users < _SESSIONS), None)
+        if kept is None:
+            some.append(kept := _KeptConnection())
         kept.users += 1
         if kept.timer is not None:
             kept.timer.cancel()
@@ -176,14 +181,17 @@ class Broker:
 
     def _let_go(self, name: str, kept: _KeptConnection) -> None:
         """Close a connection that nobody uses: later, unless it has ended or was reset."""
+        some = self._kept.get(name, [])
 
         def end() -> None:
-            if self._kept.get(name) is kept:
+            if kept in some:
+                some.remove(kept)
+            if not some and self._kept.get(name) is some:
                 del self._kept[name]
             self._part(kept)
 
         ended = kept.connection is None or kept.connection.closed
-        if ended or self._kept.get(name) is not kept:
+        if ended or kept not in some:
             end()
         else:
             kept.timer = asyncio.get_running_loop().call_later(self._unused, end)
