@@ -244,3 +244,33 @@ async def test_a_command_ends_with_its_task(make_server: Any, directory: Path) -
         pass
     async with asyncio.timeout(30):
         await ended.wait()
+
+
+async def test_a_copy_ends_with_its_task(make_server: Any, directory: Path, tmp_path: Path) -> None:
+    sessions: list[nacre.Session] = []
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    class Slow(nacre.LocalFilesystem):
+        blocking = False
+
+        async def stat(self, path: str) -> Any:  # type: ignore[override]
+            begun.set()
+            await go.wait()
+            raise OSError
+
+    def files(session: nacre.Session) -> nacre.Filesystem:
+        sessions.append(session)
+        return Slow(tmp_path)
+
+    server = await make_server(sftp=files)
+
+    def start() -> BrokerRequest:
+        request = {"login": login(server), "copy": "get", "paths": [str(tmp_path / "to"), "/from"]}
+        return ask(str(directory), 60, request)
+
+    with await asyncio.to_thread(start):
+        async with asyncio.timeout(30):
+            await begun.wait()
+        assert not sessions[0].closed
+    await until(lambda: sessions[0].closed)
+    go.set()

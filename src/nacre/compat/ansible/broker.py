@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -147,12 +147,7 @@ class Broker:
             if "command" in request:
                 process = await connection.process(request["command"], term=request.get("term"))
                 return {"exit_status": await _run(process, reader, writer)}
-            ours, theirs = request["paths"]
-            async with connection.sftp() as sftp:
-                if request["copy"] == "put":
-                    await sftp.put(ours, theirs)
-                else:
-                    await sftp.get(theirs, ours)
+            await _while_there(_copy(connection, request["copy"], *request["paths"]), reader)
             return {"exit_status": 0}
 
     @asynccontextmanager
@@ -246,6 +241,35 @@ _KINDS: tuple[tuple[type[NacreError], str], ...] = (
 
 def _kind(error: NacreError) -> str:
     return next(kind for type, kind in _KINDS if isinstance(error, type))
+
+
+async def _copy(connection: Connection, copy: str, ours: str, theirs: str) -> None:
+    async with connection.sftp() as sftp:
+        if copy == "put":
+            await sftp.put(ours, theirs)
+        else:
+            await sftp.get(theirs, ours)
+
+
+async def _end_of(reader: asyncio.StreamReader) -> None:
+    while await reader.read(_CHUNK):
+        pass
+    raise asyncio.IncompleteReadError(b"", None)
+
+
+async def _while_there(work: Coroutine[Any, Any, None], reader: asyncio.StreamReader) -> None:
+    """Do what a task has asked for, which has nothing more to say, until the task has gone.
+
+    :raises asyncio.IncompleteReadError: it has.
+    """
+    doing, leaving = asyncio.create_task(work), asyncio.create_task(_end_of(reader))
+    try:
+        await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await (doing if doing.done() else leaving)
+    finally:
+        for one in (doing, leaving):
+            one.cancel()
+        await asyncio.gather(doing, leaving, return_exceptions=True)
 
 
 async def _run(
