@@ -18,6 +18,7 @@ from nacre.compat.ansible.broker import Broker
 from nacre.compat.ansible.frames import BrokerFrame
 from nacre.keys import dump_private
 from nacre.keys.agents.constraints import Constraints
+from nacre.server.peer import Client
 from parties import PASSWORD, handle, until
 
 KEY = nacre.generate("ssh-ed25519")
@@ -221,6 +222,34 @@ async def test_what_fails_is_told(
     with pytest.raises(BrokerError) as caught:
         await asyncio.to_thread(run, directory, login(server, **more), command="exit 0")
     assert caught.value.kind == kind
+
+
+async def test_tasks_that_wait_for_a_login_share_its_failure(
+    make_server: Any, directory: Path
+) -> None:
+    tried, go = [], asyncio.Event()
+
+    class Slow(nacre.Policy):
+        async def password(self, user: str, password: str, connection: Client) -> bool:
+            tried.append(password)
+            await go.wait()
+            return False
+
+    server = await make_server(policy=Slow())
+
+    def start() -> BrokerRequest:
+        return ask(str(directory), 60, {"login": login(server), "command": "x"})
+
+    asked = [await asyncio.to_thread(start) for _ in range(3)]
+    await until(lambda: bool(tried))
+    go.set()
+    for one in asked:
+        with one, pytest.raises(BrokerError, match="was not let in"):
+            await asyncio.to_thread(one.read)
+    assert len(tried) == 1
+    with pytest.raises(BrokerError, match="was not let in"):
+        await asyncio.to_thread(run, directory, login(server), command="x")
+    assert len(tried) == 2
 
 
 async def test_a_command_ends_with_its_task(make_server: Any, directory: Path) -> None:

@@ -45,6 +45,7 @@ _SESSIONS = 10
 class _KeptConnection:
     """A connection that is kept, or is being made.
 
+    :ivar failures: how many logins have failed, and ``error`` the last one's.
     :ivar users: how many requests use it.
     :ivar timer: closes it; None while it is used.
     """
@@ -52,6 +53,8 @@ class _KeptConnection:
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
         self.connection: Connection | None = None
+        self.failures = 0
+        self.error: NacreError | None = None
         self.users = 0
         self.timer: asyncio.TimerHandle | None = None
 
@@ -165,14 +168,26 @@ class Broker:
         if kept.timer is not None:
             kept.timer.cancel()
         try:
-            async with kept.turn:
-                if kept.connection is None or kept.connection.closed:
-                    kept.connection = await _connect(login)
-            yield kept.connection
+            yield await self._logged_in(kept, login)
         finally:
             kept.users -= 1
             if not kept.users:
                 self._let_go(name, kept)
+
+    async def _logged_in(self, kept: _KeptConnection, login: Mapping[str, Any]) -> Connection:
+        before = kept.failures
+        async with kept.turn:
+            if kept.connection is not None and not kept.connection.closed:
+                return kept.connection
+            if kept.error is not None and kept.failures != before:
+                # It was waited for, and would fail again: after as long, or by one more password.
+                raise kept.error.with_traceback(None)
+            try:
+                kept.connection = await _connect(login)
+            except NacreError as error:
+                kept.failures, kept.error = kept.failures + 1, error
+                raise
+            return kept.connection
 
     def _let_go(self, name: str, kept: _KeptConnection) -> None:
         """Close a connection that nobody uses: later, unless it has ended or was reset."""
