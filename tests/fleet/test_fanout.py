@@ -98,13 +98,18 @@ async def _hangs(session: nacre.Session) -> int:
 
 
 async def copy(
-    server: nacre.Server, source: Path, *, key: bool = True, count: int = 2
+    server: nacre.Server,
+    source: Path,
+    *,
+    key: bool = True,
+    count: int = 2,
+    recursive: bool = False,
 ) -> FleetReport:
-    """Copy a file to some names of a server, one after the other."""
+    """Copy files to some names of a server, one after the other."""
     login = {**LOGIN, "keys": [KEY] if key else []}
     return await nacre.fleet.run(
         [at(f"h{number}", server.port) for number in range(count)],
-        CopyFiles((str(source),), "/%{host}", fanout=1),
+        CopyFiles((str(source),), "/%{host}", recursive, fanout=1),
         plan=FleetPlan(parallel=1),
         **login,
     )
@@ -147,6 +152,20 @@ async def test_what_a_host_does_not_hand_on_comes_from_here(
     there = tmp_path / "there"
     assert sorted(one.name for one in there.iterdir()) == ["h0", "h1"]
     assert (there / "h1").read_bytes() == (tmp_path / "file").read_bytes()
+
+
+async def test_a_directory_that_is_not_handed_on_is_not_copied_into_itself(
+    start: Any, tmp_path: Path
+) -> None:
+    source = tmp_path / "tree"
+    (source / "inner").mkdir(parents=True)
+    (source / "inner" / "file").write_bytes(b"text")
+    report = await copy(await start(_fails), source, recursive=True)
+    assert report.ok
+    assert report.verdicts["h1"].reason.startswith("h0 did not hand the files on: ")
+    for name in ("h0", "h1"):
+        found = (tmp_path / "there" / name).rglob("*")
+        assert sorted(one.name for one in found) == ["file", "inner"]
 
 
 async def test_a_login_by_a_password_is_never_handed_to(start: Any, tmp_path: Path) -> None:

@@ -107,7 +107,12 @@ def test_hosts_that_can_not_be_reached_say_why(to_nacre: Login, tmp_path: Path) 
     hosts = {
         "password": host(to_nacre, ansible_password="wrong"),
         "port": host(to_nacre, ansible_port=1),
-        "key": host(to_nacre, ansible_host_key_checking=True),
+        # A file of its own: the login that checks no key adds the key to the other one.
+        "key": host(
+            to_nacre,
+            ansible_host_key_checking=True,
+            ansible_nacre_options=[f"UserKnownHostsFile={tmp_path / 'unknown'}"],
+        ),
     }
     status, text = play(tmp_path, hosts, playbook=FOREIGN / "plugin.yml")
     assert status == 4, text
@@ -118,4 +123,4 @@ def test_hosts_that_can_not_be_reached_say_why(to_nacre: Login, tmp_path: Path) 
     }
     assert "was not let in" in told["password"]
     assert "refused" in told["port"]
-    assert "known_hosts" in told["key"]
+    assert "host key is known" in told["key"]

@@ -206,20 +206,26 @@ class _Copying:
         self._task = task
         self._sources = sources
         self._target = target
+        self._pairs: Pairs | None = None
 
     async def run(self, mover: Mover) -> Pairs:
         """Copy the files, and return where they are.
 
         :raises OSError: a file could not be copied, or differs.
         """
-        pairs = await copies_of(self._sources, self.place, self.sftp.path(self._target))
+        if self._pairs is None:
+            # Once: what a host that failed has left there, such as a directory, is no place to copy
+            # into.
+            target = self.sftp.path(self._target)
+            self._pairs = await copies_of(self._sources, self.place, target)
         task = self._task
         options = CopyOptions(
             recursive=task.recursive, preserve=task.preserve, atomic=True, verify=True
         )
         files = at_once(self.sftp.session.turns.handles)
-        await Transfer(self.sftp.local, self.place, mover, options, at_once=files).run(pairs)
-        return pairs
+        transfer = Transfer(self.sftp.local, self.place, mover, options, at_once=files)
+        await transfer.run(self._pairs)
+        return self._pairs
 
 
 class _HashingPlace(RemotePlace):

@@ -201,7 +201,8 @@ class FleetFile:
                 "SELECT id, begun, ended, task, options FROM runs ORDER BY id"
             ).fetchall()
             counted = self._connection.execute(
-                "SELECT run, coalesce(verdict ->> 'ending', ''), count(*) FROM hosts GROUP BY 1, 2"
+                "SELECT run, coalesce(json_extract(verdict, '$.ending'), ''), count(*) FROM hosts "
+                "GROUP BY 1, 2"
             ).fetchall()
         counts: dict[int, dict[str, int]] = {}
         for run, ending, count in counted:
@@ -237,7 +238,8 @@ class FleetFile:
         """
         with self._used():
             rows = self._connection.execute(
-                "SELECT host, begun, verdict ->> 'ending' FROM hosts WHERE run = ? ORDER BY place",
+                "SELECT host, begun, json_extract(verdict, '$.ending') FROM hosts WHERE run = ? "
+                "ORDER BY place",
                 (run.id,),
             ).fetchall()
         hosts: list[FleetHost] = []

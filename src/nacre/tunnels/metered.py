@@ -44,7 +44,11 @@ class TransferMeter(Protocol):
 
 
 class MeteredReader(Reader):
-    """A reader whose :meth:`read` and :meth:`read_chunks` wait; the window opens as they return."""
+    """A reader whose :meth:`read` and :meth:`read_chunks` wait before they return.
+
+    The window is open by then for what they return, so the peer may send one more window meanwhile.
+    Other methods count nothing.
+    """
 
     __slots__ = ("_meter",)
 

@@ -15,10 +15,10 @@ from nacre.compat.ansible.frames import BrokerFrame, frame
 NOWHERE = {"host": "127.0.0.1", "port": 1, "keywords": [], "config": "none"}
 
 
-def failure(directory: Path) -> BrokerError:
+def failure(directory: Path, unused: float = 0.2) -> BrokerError:
     with (
         pytest.raises(BrokerError) as caught,
-        ask(str(directory), 0.2, {"login": NOWHERE, "command": "x"}) as asked,
+        ask(str(directory), unused, {"login": NOWHERE, "command": "x"}) as asked,
     ):
         asked.read(30)
     return caught.value
@@ -39,6 +39,10 @@ def test_a_broker_is_started_once_and_again_when_it_has_ended(tmp_path: Path) ->
         assert left(until) > 0, "the broker does not end"
         time.sleep(0.01)
     assert "refused" in str(failure(directory))
+
+
+def test_a_broker_that_keeps_nothing_does_what_it_is_asked_for(tmp_path: Path) -> None:
+    assert "refused" in str(failure(tmp_path / "made", 0))
 
 
 def test_a_directory_that_others_can_enter_is_refused(tmp_path: Path) -> None:

@@ -12,10 +12,13 @@ import pytest
 
 import nacre
 from nacre._version import __version__
+from nacre.agent.memory import MemoryKeyring
 from nacre.compat.ansible.asking import CONNECTION, FILE, LOGIN, BrokerError, BrokerRequest, ask
 from nacre.compat.ansible.broker import Broker
 from nacre.compat.ansible.frames import BrokerFrame
 from nacre.keys import dump_private
+from nacre.keys.agents.constraints import Constraints
+from nacre.server.peer import Client
 from parties import PASSWORD, handle, until
 
 KEY = nacre.generate("ssh-ed25519")
@@ -146,10 +149,69 @@ async def test_a_connection_that_has_ended_is_made_again(
     assert await asyncio.to_thread(one) == 0
 
 
+async def test_a_connection_ends_that_is_not_used(make_server: Any, directory: Path) -> None:
+    async def run_one(session: nacre.Session) -> int:
+        await session.stdin.read(1)
+        return 0
+
+    users = nacre.Users({"alice": PASSWORD, "bob": PASSWORD})
+    server = await make_server(policy=users, handler=run_one)
+
+    def start(user: str) -> BrokerRequest:
+        return ask(str(directory), 60, {"login": login(server, user=user), "command": "x"})
+
+    with await asyncio.to_thread(start, "alice") as used:
+        with await asyncio.to_thread(start, "bob") as asked:
+            await until(lambda: len(server.connections) == 2)
+            assert await asyncio.to_thread(asked.pass_input, b"1", {}) == 0
+        await until(lambda: [one.user for one in server.connections] == ["alice"])
+        assert await asyncio.to_thread(used.pass_input, b"1", {}) == 0
+
+
+async def test_more_tasks_than_a_connection_has_sessions(make_server: Any, directory: Path) -> None:
+    begun, go = [], asyncio.Event()
+
+    async def wait(session: nacre.Session) -> int:
+        begun.append(session)
+        await go.wait()
+        return 0
+
+    server = await make_server(handler=wait)
+
+    def start() -> BrokerRequest:
+        return ask(str(directory), 60, {"login": login(server), "command": "x"})
+
+    asked = [await asyncio.to_thread(start) for _ in range(11)]
+    await until(lambda: len(begun) == 11)
+    assert len(server.connections) == 2, "sshd would refuse the eleventh session of one"
+    go.set()
+    for one in asked:
+        with one:
+            assert await asyncio.to_thread(one.pass_input, b"", {}) == 0
+
+
+async def test_the_agent_is_that_of_the_task_or_of_the_configuration(
+    server: nacre.Server, directory: Path
+) -> None:
+    def one(agent: str, *keywords: str) -> int | None:
+        how = login(server, password=None, agent=agent)
+        how["keywords"] += ["PreferredAuthentications=publickey", *keywords]
+        return run(directory, how, command="exit 0")[0]
+
+    keyring = MemoryKeyring()
+    keyring.add(KEY, Constraints())
+    async with nacre.serve_agent(None, keyring) as agent:
+        assert await asyncio.to_thread(one, agent.path) == 0
+        assert await asyncio.to_thread(one, "/none", f"IdentityAgent={agent.path}") == 0
+        with pytest.raises(BrokerError, match="was not let in"):
+            await asyncio.to_thread(one, agent.path, "IdentityAgent=none")
+
+
 @pytest.mark.parametrize(
     ("more", "kind"),
     [
         ({"password": "wrong"}, LOGIN),
+        ({"password": 5}, CONNECTION),
         ({"keywords": ["UserKnownHostsFile=/dev/null"]}, CONNECTION),
         ({"keywords": ["Nonsense=1"]}, CONNECTION),
     ],
@@ -160,6 +222,34 @@ async def test_what_fails_is_told(
     with pytest.raises(BrokerError) as caught:
         await asyncio.to_thread(run, directory, login(server, **more), command="exit 0")
     assert caught.value.kind == kind
+
+
+async def test_tasks_that_wait_for_a_login_share_its_failure(
+    make_server: Any, directory: Path
+) -> None:
+    tried, go = [], asyncio.Event()
+
+    class Slow(nacre.Policy):
+        async def password(self, user: str, password: str, connection: Client) -> bool:
+            tried.append(password)
+            await go.wait()
+            return False
+
+    server = await make_server(policy=Slow())
+
+    def start() -> BrokerRequest:
+        return ask(str(directory), 60, {"login": login(server), "command": "x"})
+
+    asked = [await asyncio.to_thread(start) for _ in range(3)]
+    await until(lambda: bool(tried))
+    go.set()
+    for one in asked:
+        with one, pytest.raises(BrokerError, match="was not let in"):
+            await asyncio.to_thread(one.read)
+    assert len(tried) == 1
+    with pytest.raises(BrokerError, match="was not let in"):
+        await asyncio.to_thread(run, directory, login(server), command="x")
+    assert len(tried) == 2
 
 
 async def test_a_command_ends_with_its_task(make_server: Any, directory: Path) -> None:
@@ -183,3 +273,33 @@ async def test_a_command_ends_with_its_task(make_server: Any, directory: Path) -
         pass
     async with asyncio.timeout(30):
         await ended.wait()
+
+
+async def test_a_copy_ends_with_its_task(make_server: Any, directory: Path, tmp_path: Path) -> None:
+    sessions: list[nacre.Session] = []
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    class Slow(nacre.LocalFilesystem):
+        blocking = False
+
+        async def stat(self, path: str) -> Any:  # type: ignore[override]
+            begun.set()
+            await go.wait()
+            raise OSError
+
+    def files(session: nacre.Session) -> nacre.Filesystem:
+        sessions.append(session)
+        return Slow(tmp_path)
+
+    server = await make_server(sftp=files)
+
+    def start() -> BrokerRequest:
+        request = {"login": login(server), "copy": "get", "paths": [str(tmp_path / "to"), "/from"]}
+        return ask(str(directory), 60, request)
+
+    with await asyncio.to_thread(start):
+        async with asyncio.timeout(30):
+            await begun.wait()
+        assert not sessions[0].closed
+    await until(lambda: sessions[0].closed)
+    go.set()

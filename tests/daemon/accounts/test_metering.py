@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ import pytest
 from nacre.daemon.accounts.metering import Advances, LedgerMeter
 from nacre.errors import AccountError, ConnectionLost
 from nacre.limits import KIB, MIB
-from nacre.sftp.filesystems.quota.ledger import open_ledger, read_ledger
+from nacre.server.admission.user_threads import UserThreads
+from nacre.sftp.filesystems.quota.ledger import Ledger, open_ledger, read_ledger
 from nacre.sftp.filesystems.quota.limits import QuotaLimits
 from nacre.sftp.filesystems.quota.shared import open_shared
 from nacre.sftp.protocol.status import ToldError
@@ -25,12 +28,14 @@ from parties import until
 class Connections:
     """Makes meters of connections of one user, and notes what ends them.
 
+    :ivar calls: how many were made in threads.
     :ivar slept: the seconds that were waited, which take no time.
     """
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.directory = directory
         self.failed: list[str] = []
+        self.calls = 0
         self.slept: list[float] = []
         self.files: list[FileIO] = []
         self.pause = asyncio.Event()
@@ -51,8 +56,8 @@ class Connections:
             self.files.append(open_shared(self.directory / "groups", group, ()))
         return self.files[-1]
 
-    @staticmethod
-    async def in_thread(work: Callable[[], Any], undo: Callable[[Any], object], /) -> Any:
+    async def in_thread(self, work: Callable[[], Any], undo: Callable[[Any], object], /) -> Any:
+        self.calls += 1
         return await asyncio.to_thread(work)
 
     def meter(self, *limits: QuotaLimits) -> LedgerMeter:
@@ -158,13 +163,15 @@ async def test_ledgers_are_closed_with_the_last_user_and_opened_again(
     await connections.left(meter)
 
 
-async def test_a_ledger_that_can_not_be_opened_ends_the_connection() -> None:
+async def test_a_ledger_that_can_not_be_opened_ends_the_connection(
+    connections: Connections,
+) -> None:
     async def ledger(group: str | None) -> FileIO:
         raise AccountError("alice was removed")
 
     failed: list[str] = []
     meter = LedgerMeter(
-        [QuotaLimits(rate_up=4 * KIB)], ledger, Connections.in_thread, failed.append
+        [QuotaLimits(rate_up=4 * KIB)], ledger, connections.in_thread, failed.append
     )
     with pytest.raises(ConnectionLost, match="alice was removed"):
         await meter.settle("up")
@@ -201,3 +208,45 @@ async def test_what_was_taken_for_somebody_who_has_gone_is_given_back(
         await waiting
     await connections.left(meter)
     assert connections.used() == (0, 0)
+
+
+async def test_what_is_taken_for_a_connection_that_has_ended_is_given_back(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, taking, go = Advances.take, threading.Event(), threading.Event()
+
+    def slow(self: Advances, way: Any, need: int) -> tuple[int, float]:
+        taking.set()
+        assert go.wait(30)
+        return take(self, way, need)
+
+    monkeypatch.setattr(Advances, "take", slow)
+    threads = UserThreads()
+    connections.in_thread = partial(threads.run, "alice")  # type: ignore[method-assign]
+    # As at the end of a short command, whose standard input ends without a byte.
+    meter = connections.meter(QuotaLimits(transfer_up=10 * MIB))
+    assert not meter.take("up", 0)
+    waiting = asyncio.ensure_future(meter.settle("up"))
+    await until(taking.is_set)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    go.set()
+    await connections.left(meter)
+    assert connections.used() == (0, 0)
+    threads.close()
+
+
+async def test_both_ways_wait_for_a_ledger_that_others_hold(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nacre.daemon.accounts.metering._PATIENCE", 0.01)
+    meter = connections.meter(QuotaLimits(rate_up=MIB, rate_down=MIB))
+    other = open_ledger(connections.directory / "usage", "alice")
+    with other, Ledger(other).held():
+        waiting = [asyncio.ensure_future(meter.settle(way)) for way in ("up", "down")]
+        await until(lambda: connections.calls > 6)
+        assert not any(one.done() for one in waiting)
+    await asyncio.gather(*waiting)
+    assert connections.failed == []
+    await connections.left(meter)

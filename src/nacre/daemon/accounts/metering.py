@@ -30,6 +30,11 @@ T = TypeVar("T")
 _LEAST, _MOST = 4 * KIB, 1 * MIB
 """The bounds of an advance, in bytes."""
 
+_PATIENCE = 10.0
+"""Seconds that a call waits for a ledger, and for the other way's call, before it is made again: a
+call of :class:`~nacre.server.admission.user_threads.UserThreads` must not take a minute.
+"""
+
 _PART = 10
 """An advance is what may be transferred in this part of a second."""
 
@@ -51,6 +56,7 @@ class Advances:
         """
         self._quota = quota
         self._advance = advance
+        self._taken = dict.fromkeys(advance, 0)
         self._alone = threading.Lock()
         self._ended = False
 
@@ -60,30 +66,35 @@ class Advances:
 
         :raises ToldError: so many may not be transferred in this period, or a ledger is locked.
         """
-        with self._alone:
+        if not self._alone.acquire(timeout=_PATIENCE):
+            raise ToldError(errno.EAGAIN, "the ledger is waited for")
+        try:
             if self._ended:
                 return need, 0.0  # whoever wanted them is gone
-            most = max(need, self._advance[way])
+            got = max(need, self._advance[way])
             try:
-                return most, self._quota.lease(way, most)
+                delay = self._quota.lease(way, got, patience=_PATIENCE)
             except ToldError as error:
                 if error.errno != errno.EDQUOT:
                     raise
-            return need, self._quota.lease(way, need)
+                got, delay = need, self._quota.lease(way, need, patience=_PATIENCE)
+            self._taken[way] += got
+            return got, delay
+        finally:
+            self._alone.release()
 
-    def give_back(self, way: Way, count: int) -> None:
-        """Give back bytes that were taken and not passed on; below 0, take what was owed."""
-        with self._alone, suppress(OSError):
-            if not self._ended:
-                self._quota.lease(way, -count)
+    def end(self, counted: dict[Way, int]) -> None:
+        """Give back what was taken beyond what was counted, or take what was owed, and close the
+        ledgers.
 
-    def end(self, left: dict[Way, int]) -> None:
-        """Give back what is left, and close the ledgers."""
-        for way, count in left.items():
-            if count:
-                self.give_back(way, count)
+        What a :meth:`take` has got that nobody waits for any more is given back, too.
+        """
         with self._alone:
             self._ended = True
+            for way, taken in self._taken.items():
+                if more := counted[way] - taken:
+                    with suppress(OSError):
+                        self._quota.lease(way, more)
             self._quota.close()
 
 
@@ -121,12 +132,14 @@ class LedgerMeter:
     def _begin(self) -> None:
         self._advances: Advances | None = None
         self._left: dict[Way, int] = dict.fromkeys(self._advance, 0)
+        self._counted: dict[Way, int] = dict.fromkeys(self._advance, 0)
         self._begun: set[Way] = set()
 
     def take(self, way: Way, size: int) -> bool:
         """Count bytes; the first ones wait for what earlier connections have transferred."""
         if way not in self._left:
             return True
+        self._counted[way] += size
         left = self._left[way] = self._left[way] - size
         return left >= 0 and way in self._begun
 
@@ -183,7 +196,7 @@ class LedgerMeter:
         self._users -= 1
         if self._users or self._advances is None:
             return
-        work: Callable[[], None] = partial(self._advances.end, self._left)
+        work: Callable[[], None] = partial(self._advances.end, self._counted)
         self._begin()
         ending = asyncio.ensure_future(self._in_thread(work, _nothing))
         self._ends.add(ending)

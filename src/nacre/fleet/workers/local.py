@@ -41,13 +41,17 @@ class LocalWorker(FleetWorker):
     async def start(cls, what: dict[str, Any]) -> LocalWorker:
         """Start it; see :meth:`FleetWorkers.start`."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *isolated(with_modules(f"from {_MODULE} import main; main({theirs.fileno()})")),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
+        try:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *isolated(with_modules(f"from {_MODULE} import main; main({theirs.fileno()})")),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
+        except BaseException:
+            ours.close()
+            raise
         reader, writer = await asyncio.open_connection(sock=ours, limit=LARGEST)
         worker = cls(process, reader, writer)
         worker.send(what)

@@ -140,3 +140,30 @@ def test_what_fails_is_told(
 
 def test_a_command_that_needs_no_rights_has_its_output_as_it_is(plugin: Any) -> None:
     assert run(plugin, Asked((BrokerFrame.OUTPUT, b"out"))) == (0, b"out", b"", None)
+
+
+def test_paths_are_those_of_the_task(plugin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The broker has another working directory, and perhaps another environment.
+    monkeypatch.setenv("SSH_AUTH_SOCK", "")
+    options: dict[str, Any] = {"options": [], "host_key_checking": True}
+    plugin.get_option = lambda name: options.get(name)
+
+    def login(**more: str) -> dict[str, Any]:
+        options.update(more)
+        found: dict[str, Any] = plugin._login()
+        return found
+
+    assert (login()["config"], login()["key"], login()["agent"]) == (None, None, None)
+    found = login(config_file="ssh_config", private_key_file="~/key")
+    assert found["config"] == str(Path.cwd() / "ssh_config")
+    assert found["key"] == str(Path.home() / "key")
+    assert login(config_file="none")["config"] == "none"
+
+
+def test_a_reset_that_fails_is_told(plugin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**request: Any) -> Asked:
+        raise sys.modules["nacre.compat.ansible.asking"].BrokerError("connection", "it has ended")
+
+    plugin._ask = fail
+    with pytest.raises(Failure, match="it has ended"):
+        plugin.reset()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nacre.sftp.filesystems.local import LocalFilesystem
 from nacre.sftp.filesystems.quota.counted import QuotaFilesystem
-from nacre.sftp.filesystems.quota.ledger import Usage
+from nacre.sftp.filesystems.quota.ledger import PATIENCE, Ledger, Usage
 from nacre.sftp.filesystems.quota.quota import Change, Counted, shown_size
 from nacre.sftp.protocol.messages import OpenFlag
 from sftp.filesystems.quota.ledgers import NONE, figures, put, quota, refused, used
@@ -102,6 +103,25 @@ def test_a_count_that_comes_too_late_is_not_taken(tmp_path: Path) -> None:
     one._quota.recount()
     found = used(tmp_path)
     assert (found.bytes, found.files, found.doubted) == (50, 1, False)
+
+
+def test_a_count_waits_for_others_as_long_as_the_change_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "root").mkdir()
+    files = QuotaFilesystem(LocalFilesystem(tmp_path / "root"), quota(tmp_path, bytes=100))
+    with files._quota.shares[0].ledger.held() as usage:
+        usage.doubt()
+    held, waits = Ledger.held, list[float]()
+
+    def noted(self: Ledger, tree: str = "", patience: float = PATIENCE) -> Any:
+        waits.append(patience)
+        return held(self, tree, patience)
+
+    monkeypatch.setattr(Ledger, "held", noted)
+    files._quota.admit("", 1, 1, patience=300.0)
+    assert set(waits) == {300.0}
+    assert len(waits) == 4  # before the count, twice for it, and after it
 
 
 def test_what_is_full_says_how_much_there_may_be(tmp_path: Path) -> None:

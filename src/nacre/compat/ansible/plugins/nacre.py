@@ -139,7 +139,7 @@ class BrokeredConnection(ConnectionBase):  # type: ignore[misc]
         return self
 
     def _login(self) -> dict[str, Any]:
-        key = self.get_option("private_key_file")
+        key, config = self.get_option("private_key_file"), self.get_option("config_file")
         keywords = list(self.get_option("options"))
         if not self.get_option("host_key_checking"):
             keywords.append("StrictHostKeyChecking=no")
@@ -148,10 +148,10 @@ class BrokeredConnection(ConnectionBase):  # type: ignore[misc]
             "port": self.get_option("port"),
             "user": self.get_option("remote_user"),
             "password": self.get_option("password"),
-            "key": os.path.abspath(os.path.expanduser(key)) if key else None,
-            "agent": os.environ.get("SSH_AUTH_SOCK"),
+            "key": _absolute(key) if key else None,
+            "agent": os.environ.get("SSH_AUTH_SOCK") or None,
             "timeout": self.get_option("timeout"),
-            "config": self.get_option("config_file"),
+            "config": _absolute(config) if config and config.lower() != "none" else config,
             "keywords": keywords,
         }
 
@@ -244,12 +244,20 @@ class BrokeredConnection(ConnectionBase):  # type: ignore[misc]
 
     def reset(self) -> None:
         """Have the next task log in anew."""
-        with self._ask(reset=True) as asked:
-            asked.read()
+        try:
+            with self._ask(reset=True) as asked:
+                asked.read()
+        except BrokerError as error:
+            raise self._failure(error) from error
 
     def close(self) -> None:
         """Leave the connection to the tasks that follow."""
         self._connected = False
+
+
+def _absolute(path: str) -> str:
+    """Return a path for the broker, which has another working directory."""
+    return os.path.abspath(os.path.expanduser(path))
 
 
 Connection = BrokeredConnection

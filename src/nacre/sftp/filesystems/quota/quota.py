@@ -270,7 +270,7 @@ class Quota:
             if not any(usage.doubted for _, usage in stored):
                 return held, stored
             stack.close()
-            self.recount()
+            self.recount(patience)
 
     # --- transfers and rates ---
 
@@ -290,29 +290,31 @@ class Quota:
             delay = max(share.add(usage, way, size) for share, usage in held)
         _wait(delay)
 
-    def lease(self, way: str, size: int) -> float:
+    def lease(self, way: str, size: int, *, patience: float = PATIENCE) -> float:
         """Count bytes that are transferred later; return after how many seconds they may be.
 
         :param way: ``up`` or ``down``, of which one is limited at least.
         :param size: below 0, bytes that were counted and not transferred.
-        :raises ToldError: no more may be transferred in this period.
+        :param patience: seconds to wait for a ledger that another session holds.
+        :raises ToldError: no more may be transferred in this period, or a ledger is locked.
         """
         with ExitStack() as stack:
-            held = _held(self._ways[way], "", stack)
+            held = _held(self._ways[way], "", stack, patience)
             for share, usage in held:
                 share.check_transfer(usage, way, size)
             return max(share.lease(usage, way, size) for share, usage in held)
 
     # --- counting ---
 
-    def recount(self) -> None:
+    def recount(self, patience: float = PATIENCE) -> None:
         """Count the files, if the figures are in doubt: nothing is changed until that is done.
 
+        :param patience: seconds to wait for a ledger that another session holds.
         :raises ToldError: a directory can't be read, or a ledger is locked.
         """
         doubted = []
         for share, tree in self._figures():
-            with share.ledger.held(tree) as usage:
+            with share.ledger.held(tree, patience) as usage:
                 if usage.doubted:
                     doubted.append((share, tree, usage.doubts))
         if not doubted:
@@ -320,7 +322,7 @@ class Quota:
         found = self.counts()
         of = dict(found) | {"": _total(found)}
         for share, tree, doubts in doubted:
-            with share.ledger.held(tree) as usage:
+            with share.ledger.held(tree, patience) as usage:
                 if usage.doubted and usage.doubts == doubts:
                     usage.settle(*of[tree])
 
