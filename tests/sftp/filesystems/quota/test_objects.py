@@ -308,12 +308,12 @@ def test_the_members_of_a_group_share_a_quota_of_objects(tmp_path: Path) -> None
         put(bob, "b", 41)
     put(bob, "b", 30)
     assert shared() == (90, True)
-    if not os.fork():
+    if not (child := os.fork()):
         file: Any = member("alice").open("c", NEW, NONE)
         file.pwrite(bytes(10), 0)
         file.inner.close = lambda: os.kill(os.getpid(), signal.SIGKILL)
         file.close()
-    os.wait()
+    os.waitpid(child, 0)
     assert shared() == (100, False), "it may have been stored"
     with refused(errno.EDQUOT, "0 bytes of it are left"):
         put(bob, "d", 1)
