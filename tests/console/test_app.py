@@ -271,3 +271,8 @@ def test_a_fault_shows_nothing_of_the_inside(world: World, monkeypatch: pytest.M
     monkeypatch.setattr(world.api, "call", fails)
     answer = browser.get("/users")
     assert (answer.status_code, "inside" in answer.text) == (500, False)
+
+
+def test_a_host_that_is_none_is_no_fault(world: World) -> None:
+    answer = world.browser().get("/sign-in", headers={"Host": "["})
+    assert answer.status_code == 200
