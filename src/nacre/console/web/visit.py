@@ -83,7 +83,7 @@ class BrowserVisit:
         """The address of the browser: what a proxy that is believed has added last."""
         host = self.request.client.host if self.request.client is not None else ""
         if host in self.console.proxies:
-            # Some proxies, such as HAProxy, add a line of their own behind what the client has sent.
+            # Some proxies, such as HAProxy, add a line of their own behind those of the client.
             told = self.request.headers.getlist("x-forwarded-for")
             return (told[-1].rpartition(",")[2].strip() if told else "") or host
         return host
