@@ -237,6 +237,9 @@ def test_with_https_cookies_are_for_it_alone(
         assert said.startswith("__Host-nacre-session=")
         assert {"Secure", "HttpOnly", "Path=/", "SameSite=strict"} <= set(said.split("; "))
         assert "max-age" in browser.get("/you").headers["strict-transport-security"]
+        gone = browser.post("/sign-out").headers["set-cookie"]
+        assert gone.startswith('__Host-nacre-session=""')
+        assert {"Secure", "Max-Age=0", "Path=/"} <= set(gone.split("; "))
 
 
 def test_only_files_of_the_console_are_served(world: World) -> None:
