@@ -200,6 +200,20 @@ async def test_who_follows_the_log_is_cut_off_when_the_key_is_revoked(
         store.close()
 
 
+async def test_a_stream_that_fails_has_an_end(
+    tmp_path: Path, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(_state: Path, _call: object) -> AsyncIterator[str]:
+        yield ":"
+        raise OSError("the disk is broken")
+
+    monkeypatch.setattr(back_module, "follow", failing)
+    async with running(tmp_path) as (link, _):
+        assert await link.ask("log.follow", token) == (200, None)
+        assert value_of(await link.reader.readline()) == AnswerPart(number=1, text=":")
+        assert (await link.answer()).status == 500
+
+
 async def test_it_ends_when_the_first_process_has(tmp_path: Path) -> None:
     async with running(tmp_path) as (link, task):
         link.writer.close()

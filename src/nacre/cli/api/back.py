@@ -234,9 +234,7 @@ class Back:
         except (Problem, NacreError):
             raise
         except Exception as error:
-            text = safe(f"{type(error).__name__}: {error}")
-            print(f"nacre api: an action has failed: {text}", file=sys.__stderr__, flush=True)
-            raise Problem(500, "the server has failed; its log says more") from None
+            raise _fault(error) from None
 
     async def _note(
         self,
@@ -307,6 +305,10 @@ class Back:
             await self._send(AnswerEnd(number=number))
         except Problem as problem:
             await self._send(_answered(number, _failed(problem)))
+        except NacreError:
+            raise
+        except Exception as error:  # a client would wait for the rest without an end
+            await self._send(_answered(number, _failed(_fault(error))))
         finally:
             del self._following[number]
 
@@ -331,6 +333,13 @@ def _target(call: CheckedCall) -> str:
     path = "/".join(call.path.values())
     named = (call.body.get(name) for name in ("name", "user", "network"))
     return path or next((str(one) for one in named if one is not None), "")
+
+
+def _fault(error: Exception) -> Problem:
+    """Tell the log of something that should not fail, and return what its client is told."""
+    text = safe(f"{type(error).__name__}: {error}")
+    print(f"nacre api: an action has failed: {text}", file=sys.__stderr__, flush=True)
+    return Problem(500, "the server has failed; its log says more")
 
 
 def _failed(problem: Problem) -> _Done:
