@@ -191,7 +191,9 @@ class Front:
             raise Problem(503, f"{most} calls follow this already")
         self._following[action.name] += 1
         over = partial(self._ended, action.name, answer.number)
-        return _Stream(_texts(parts), answer.status, headers, media_type=answer.kind, over=over)
+        return _FollowedAnswer(
+            _texts(parts), answer.status, headers, media_type=answer.kind, over=over
+        )
 
     def _ended(self, name: str, number: int) -> None:
         assert self.asking is not None
@@ -199,7 +201,7 @@ class Front:
         self.asking.drop(number)
 
 
-class _Stream(StreamingResponse):
+class _FollowedAnswer(StreamingResponse):
     """An answer without an end. Its parts are not asked for where the client has gone already.
 
     :param over: is called when it has ended, also then.
