@@ -237,6 +237,9 @@ def test_with_https_cookies_are_for_it_alone(
         assert said.startswith("__Host-nacre-session=")
         assert {"Secure", "HttpOnly", "Path=/", "SameSite=strict"} <= set(said.split("; "))
         assert "max-age" in browser.get("/you").headers["strict-transport-security"]
+        gone = browser.post("/sign-out").headers["set-cookie"]
+        assert gone.startswith('__Host-nacre-session=""')
+        assert {"Secure", "Max-Age=0", "Path=/"} <= set(gone.split("; "))
 
 
 def test_only_files_of_the_console_are_served(world: World) -> None:
@@ -271,3 +274,8 @@ def test_a_fault_shows_nothing_of_the_inside(world: World, monkeypatch: pytest.M
     monkeypatch.setattr(world.api, "call", fails)
     answer = browser.get("/users")
     assert (answer.status_code, "inside" in answer.text) == (500, False)
+
+
+def test_a_host_that_is_none_is_no_fault(world: World) -> None:
+    answer = world.browser().get("/sign-in", headers={"Host": "["})
+    assert answer.status_code == 200

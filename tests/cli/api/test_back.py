@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from nacre.cli.api import back as back_module
 from nacre.cli.api.back import Back
+from nacre.cli.api.calls import signing_in
 from nacre.cli.api.pipe import (
     AnswerEnd,
     AnswerPart,
@@ -27,6 +29,11 @@ from nacre.cli.api.pipe import (
 from nacre.daemon.control.values import ControlError
 from nacre.daemon.store.api_keys import SCOPES
 from nacre.daemon.store.store import FILE, UserStore
+
+
+def asked(action: str, token: str, number: int, body: str | None = None) -> APICall:
+    usual: dict[str, Any] = {"peer": "192.0.2.1:5", "path": (), "query": ()}
+    return APICall(number=number, action=action, token=token, body=body, **usual)
 
 
 class Link:
@@ -132,6 +139,37 @@ async def test_calls_are_bounded_and_numbers_are_not_used_twice(
         assert (await link.ask("users.list", token))[0] == 503
 
 
+async def test_sign_ins_hold_up_no_other_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def held(_password: bytes) -> bool:
+        begun.set()
+        return over.wait(30)
+
+    monkeypatch.setattr(signing_in, "verify_unknown", held)
+    monkeypatch.setattr(back_module, "MOST_SIGN_INS", 3)
+    store = UserStore(tmp_path / FILE)
+    keys = [store.api_keys.create(name, SCOPES) for name in ("console", "admin")]
+    store.close()
+    body = json.dumps({"name": "nobody", "password": "x", "address": "192.0.2.1"})
+    async with running(tmp_path) as (link, _):
+        try:
+            calls = [asked("sessions.add", keys[0], number, body) for number in range(100, 104)]
+            link.writer.writelines(line_of(one) for one in calls)
+            assert await asyncio.to_thread(begun.wait, 30)
+            assert (await link.answer()).status == 429
+            new = json.dumps({"name": "staff"})
+            link.number = 200
+            # It is done; there is no server to log it.
+            assert (await link.ask("groups.add", keys[1], body=new))[0] == 500
+            assert (await link.ask("groups.list", keys[1]))[1]["groups"][0]["name"] == "staff"
+        finally:
+            over.set()
+        assert {(await link.answer()).status for _ in range(3)} == {401}
+
+
 async def test_a_call_that_takes_too_long_is_answered(
     tmp_path: Path, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +198,20 @@ async def test_who_follows_the_log_is_cut_off_when_the_key_is_revoked(
         while (part := value_of(await link.reader.readline())) != AnswerEnd(number=1):
             assert isinstance(part, AnswerPart)
         store.close()
+
+
+async def test_a_stream_that_fails_has_an_end(
+    tmp_path: Path, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(_state: Path, _call: object) -> AsyncIterator[str]:
+        yield ":"
+        raise OSError("the disk is broken")
+
+    monkeypatch.setattr(back_module, "follow", failing)
+    async with running(tmp_path) as (link, _):
+        assert await link.ask("log.follow", token) == (200, None)
+        assert value_of(await link.reader.readline()) == AnswerPart(number=1, text=":")
+        assert (await link.answer()).status == 500
 
 
 async def test_it_ends_when_the_first_process_has(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from nacre.cli.api import front as front_module
+from nacre.cli.api.actions import MOST_FOLLOWING
 from nacre.cli.api.front import Asking, Front, FrontClients
 from nacre.cli.api.pipe import (
     AnswerEnd,
@@ -32,10 +33,14 @@ def answer(call: APICall, status: int = 200, kind: str = "application/json") -> 
 
 
 class Peer:
-    """The other process: it keeps what it is told."""
+    """The other process: it keeps what it is told.
+
+    :ivar front: the one that asks.
+    """
 
     def __init__(self, reply: Reply) -> None:
         self.reply = reply
+        self.front = Front()
         self.told: list[Any] = []
         self.changed = asyncio.Event()
 
@@ -50,7 +55,8 @@ class Peer:
 
 @asynccontextmanager
 async def joined(reply: Reply) -> AsyncIterator[tuple[httpx.AsyncClient, Peer]]:
-    front, peer = Front(), Peer(reply)
+    peer = Peer(reply)
+    front = peer.front
     ours, theirs = socket.socketpair()
     front.asking = Asking(*await asyncio.open_connection(sock=ours))
     reader, writer = await asyncio.open_connection(sock=theirs)
@@ -144,6 +150,57 @@ async def test_a_stream_that_is_not_read_is_dropped(monkeypatch: pytest.MonkeyPa
         while not any(isinstance(one, CallDropped) for one in peer.told):
             peer.changed.clear()
             await peer.changed.wait()
+
+
+async def test_a_stream_that_can_not_begin_is_dropped() -> None:
+    front, told = Front(), asyncio.Event()
+    ours, theirs = socket.socketpair()
+    front.asking = Asking(*await asyncio.open_connection(sock=ours))
+    reader, writer = await asyncio.open_connection(sock=theirs)
+
+    async def reply() -> None:
+        call = value_of(await reader.readline())
+        writer.write(line_of(answer(call, kind="text/event-stream")))
+        assert isinstance(value_of(await reader.readline()), CallDropped)
+        told.set()
+
+    messages = iter([{"type": "http.request", "body": b""}])
+
+    async def receive() -> Any:
+        if (found := next(messages, None)) is None:
+            await asyncio.Event().wait()
+        return found
+
+    async def send(_message: Any) -> None:
+        raise OSError("the client does not read what came before")
+
+    tasks = [asyncio.create_task(front.asking.run()), asyncio.create_task(reply())]
+    scope = {"type": "http", "method": "GET", "path": "/v1/log", "headers": [], "query_string": b""}
+    await front.app({**scope, "state": {}, "client": ("x", 1)}, receive, send)
+    async with asyncio.timeout(30):
+        await told.wait()
+    assert front.asking._waiting == {}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for one in (front.asking._writer, writer):
+        one.transport.abort()
+
+
+async def test_what_slow_clients_have_not_read_is_bounded() -> None:
+    def stream(call: APICall) -> list[object]:
+        begun = answer(call, kind="application/x-asciicast")
+        return [begun, AnswerPart(number=call.number, text="x"), AnswerEnd(number=call.number)]
+
+    async with joined(stream) as (http, peer):
+        path = "/v1/recordings/2030-01-02/a.cast"
+        front = peer.front
+        front._following["recordings.show"] = MOST_FOLLOWING["recordings.show"] - 1
+        assert (await http.get(path)).text == "x"
+        front._following["recordings.show"] += 1
+        assert (await http.get(path)).status_code == 503
+        assert front.asking is not None
+        assert front.asking._waiting == {}
 
 
 async def test_an_answer_that_does_not_come_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:

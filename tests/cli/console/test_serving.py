@@ -30,6 +30,10 @@ def settings(**more: Any) -> ConsoleSettings:
         ({"place": ("example.org", 0)}, "passwords need HTTPS"),
         ({"api": "http://192.0.2.1:8022"}, "not of this host"),
         ({"api": "http://localhost.example.org:8022/"}, "not of this host"),
+        ({"api": "HTTP://192.0.2.1:8022"}, "not of this host"),
+        ({"api": "http://127.0.0.1:80@192.0.2.1:8022"}, "not of this host"),
+        ({"api": "ftp://127.0.0.1"}, "neither http"),
+        ({"api": "http://["}, "neither http"),
         ({"certificate": Path("x")}, "go together"),
     ],
 )
@@ -42,6 +46,7 @@ def test_nothing_secret_passes_a_network_in_the_clear(more: dict[str, Any], why:
     "more",
     [
         {"place": ("::1", 0), "api": "http://[::1]:8022"},
+        {"api": "http://localhost"},
         {"place": ("localhost", 0), "api": "https://192.0.2.1:8022"},
         {"place": ("0.0.0.0", 0), "certificate": Path("x"), "certificate_key": Path("y")},
     ],

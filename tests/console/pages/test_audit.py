@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -73,6 +74,11 @@ def test_a_spreadsheet_computes_nothing_of_what_others_say(
     )
     (cells,) = csv.reader(StringIO(line))
     assert (cells[3], cells[4], cells[7]) == ("'=cmd", "'@x", "'=1+1=x")
+    for text in ("x;=1+1", "x\t@sum", "x\r\n-1", "\n=1", ";+1"):
+        (written, _) = next(csv.reader(StringIO(module._written([text, "y"]), newline="")))
+        assert written != text
+        for cell in re.split(r"[;\t\r\n]", written):
+            assert not cell.startswith(("=", "+", "-", "@")), text
     rows = list(csv.reader(StringIO(kept.browser("otto").get("/audit/export.csv").text)))
     assert tuple(rows[0]) == module._COLUMNS
     assert len(rows) == 1201

@@ -75,6 +75,18 @@ def test_so_many_sessions_are_kept(
     assert [found(sessions, one) is not None for one in cookies] == [False, True, True]
 
 
+def test_a_user_who_signs_in_often_ends_the_sessions_of_no_other(
+    sessions: BrowserSessions, ticks: Ticks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_SESSIONS", 4)
+    monkeypatch.setattr(module, "MOST_OF_USER", 2)
+    cookies = []
+    for name in ("a", "b", "b", "b", "b"):
+        ticks.now += 1
+        cookies.append(sessions.begin("t", name, "user"))
+    assert [found(sessions, one) is not None for one in cookies] == [True, False, False, True, True]
+
+
 def test_a_notice_is_told_once(sessions: BrowserSessions) -> None:
     session = found(sessions, sessions.begin("t", "alice", "admin"))
     assert session is not None

@@ -59,6 +59,7 @@ async def test_a_long_form_is_not_read_to_its_end() -> None:
         ({"origin": "null", "host": "a.test"}, False),
         ({"origin": "", "host": "a.test"}, False),
         ({"origin": "http://a.test@b.test", "host": "a.test"}, False),
+        ({"origin": "http://[", "host": "a.test"}, False),
         ({"sec-fetch-site": "cross-site"}, False),
     ],
 )

@@ -30,6 +30,8 @@ async def test_a_session_has_so_many_and_gives_back_what_breaks_off() -> None:
         finally:
             closed.append(number)
 
+    late = event_stream(visitor, events(9))
+    assert isinstance(late, StreamingResponse)
     running = []
     for number in range(MOST_STREAMS):
         answer = event_stream(visitor, events(number))
@@ -40,6 +42,7 @@ async def test_a_session_has_so_many_and_gives_back_what_breaks_off() -> None:
     with pytest.raises(HTTPException) as raised:
         event_stream(visitor, events(9))
     assert raised.value.status_code == 429
+    assert [one async for one in late.body_iterator] == []
     for one in running:
         await one.aclose()  # type: ignore[attr-defined]
     assert (sorted(closed), visitor.own.streams) == (list(range(MOST_STREAMS)), 0)

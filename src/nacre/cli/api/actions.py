@@ -15,9 +15,10 @@ from nacre.daemon.audit.events import EVENTS, OUTCOMES
 
 Perform: TypeAlias = Callable[[Resources, CheckedCall], object]
 
-Work: TypeAlias = Literal["read", "change", "search", "follow", "document"]
-"""What an action is: ``change`` writes, and one after the other; a ``search`` may take long;
-``follow`` has an answer without an end; a ``document`` is the same for everybody."""
+Work: TypeAlias = Literal["read", "change", "sign-in", "search", "follow", "document"]
+"""What an action is: ``change`` writes, and one after the other; a ``sign-in`` costs much, and
+strangers have it done; a ``search`` may take long; ``follow`` has an answer without an end; a
+``document`` is the same for everybody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,15 @@ _PAGE: dict[str, Schema] = {
 }
 _WORDS: Schema = {"type": "array", "items": {"type": "string", "maxLength": 64}, "maxItems": 100}
 _TEXT: Schema = {"type": "string", "maxLength": 1024}
+
+MOST_FOLLOWING: Mapping[str, int] = {
+    "log.follow": 4,
+    "connections.follow": 32,
+    "connection.watch": 16,
+    "recordings.show": 4,
+}
+"""Calls at once that follow something. The control socket has room for others beside those
+that follow the log; it is asked for connections once, however many follow them."""
 
 
 def _by_other_means(_resources: Resources, _call: CheckedCall) -> object:
@@ -152,13 +162,16 @@ ACTIONS: tuple[Action, ...] = (
             *(factors.show_usage, None, "Usage"),
         ),
     ),
-    *_rows(
-        "sessions",
-        "sessions",
-        (
-            *("sessions.add", "POST", "", "Sign a user in"),
-            *(signing_in.sign_in, "SignIn", "SignedIn"),
-        ),
+    Action(
+        name="sessions.add",
+        method="POST",
+        path="/v1/sessions",
+        scope="sessions:write",
+        work="sign-in",
+        summary="Sign a user in",
+        perform=signing_in.sign_in,
+        body="SignIn",
+        answer="SignedIn",
     ),
     *_rows(
         "own",

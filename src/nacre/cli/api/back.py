@@ -19,7 +19,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TypeVar
 
-from nacre.cli.api.actions import BY_NAME, Action, Work
+from nacre.cli.api.actions import BY_NAME, MOST_FOLLOWING, Action, Work
 from nacre.cli.api.call import CheckedCall, Problem, Resources
 from nacre.cli.api.judge import KeyJudge, ScopeRefused, call_of
 from nacre.cli.api.openapi import JSON, PROBLEM
@@ -52,16 +52,11 @@ from nacre.wire.text import safe
 T = TypeVar("T")
 
 MOST_CALLS = 64
-"""Calls at once, with those that follow the log."""
+"""Calls at once, with those that follow something."""
 
-MOST_FOLLOWING: Mapping[str, int] = {
-    "log.follow": 4,
-    "connections.follow": 32,
-    "connection.watch": 16,
-    "recordings.show": 4,
-}
-"""Of these, the ones that follow something. The control socket has room for others beside those
-that follow the log; it is asked for connections once, however many follow them."""
+MOST_SIGN_INS = 8
+"""Sign-ins at once. Strangers cause them, and each takes a hash of a password: those of many
+networks together leave room for other calls."""
 
 PATIENCE = 30.0
 """Seconds that a call has. What a thread does goes on."""
@@ -73,7 +68,7 @@ comment as often."""
 _MOST_TOLD = 512
 """Characters of a target or a reason in the log."""
 
-_THREADS: Mapping[Work, int] = {"read": 3, "change": 1, "search": 1}
+_THREADS: Mapping[Work, int] = {"read": 3, "change": 1, "sign-in": 1, "search": 1}
 _JUDGING, _NOTING = 1, 1
 
 
@@ -116,6 +111,7 @@ class Back:
         self._judging, self._noting = _pool(_JUDGING, "judge"), _pool(_NOTING, "note")
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._following: dict[int, str] = {}
+        self._signing_in = 0
         self._feed = ConnectionFeed(state)
 
     async def run(self, sock: socket.socket, alive: int) -> None:
@@ -175,7 +171,8 @@ class Back:
                 await self._note(asked, judged, key, call, 200, "")
                 await self._follow(asked, call)
                 return
-            done = await self._perform(judged, call)
+            perform = self._sign_in if judged.work == "sign-in" else self._perform
+            done = await perform(judged, call)
         except Problem as problem:
             key = problem.key if isinstance(problem, ScopeRefused) else key
             done = _failed(problem)
@@ -187,6 +184,19 @@ class Back:
         except Problem as problem:
             done = _failed(problem)
         await self._send(_answered(asked.number, done))
+
+    async def _sign_in(self, action: Action, call: CheckedCall) -> _Done:
+        """Do what strangers have done, so many at once.
+
+        :raises Problem: there are too many, or it fails.
+        """
+        if self._signing_in >= MOST_SIGN_INS:
+            raise Problem(429, "too many sign-ins: wait some seconds", {"Retry-After": "5"})
+        self._signing_in += 1
+        try:
+            return await self._perform(action, call)
+        finally:
+            self._signing_in -= 1
 
     async def _perform(self, action: Action, call: CheckedCall) -> _Done:
         """Do what is asked for.
@@ -224,9 +234,7 @@ class Back:
         except (Problem, NacreError):
             raise
         except Exception as error:
-            text = safe(f"{type(error).__name__}: {error}")
-            print(f"nacre api: an action has failed: {text}", file=sys.__stderr__, flush=True)
-            raise Problem(500, "the server has failed; its log says more") from None
+            raise _fault(error) from None
 
     async def _note(
         self,
@@ -297,6 +305,10 @@ class Back:
             await self._send(AnswerEnd(number=number))
         except Problem as problem:
             await self._send(_answered(number, _failed(problem)))
+        except NacreError:
+            raise
+        except Exception as error:  # a client would wait for the rest without an end
+            await self._send(_answered(number, _failed(_fault(error))))
         finally:
             del self._following[number]
 
@@ -321,6 +333,13 @@ def _target(call: CheckedCall) -> str:
     path = "/".join(call.path.values())
     named = (call.body.get(name) for name in ("name", "user", "network"))
     return path or next((str(one) for one in named if one is not None), "")
+
+
+def _fault(error: Exception) -> Problem:
+    """Tell the log of something that should not fail, and return what its client is told."""
+    text = safe(f"{type(error).__name__}: {error}")
+    print(f"nacre api: an action has failed: {text}", file=sys.__stderr__, flush=True)
+    return Problem(500, "the server has failed; its log says more")
 
 
 def _failed(problem: Problem) -> _Done:

@@ -11,9 +11,11 @@ import json
 import pkgutil
 import socket
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from itertools import count
 from typing import Any, cast
@@ -24,9 +26,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nacre.cli.api.actions import ACTIONS, Action
+from nacre.cli.api.actions import ACTIONS, MOST_FOLLOWING, Action
 from nacre.cli.api.call import Problem
 from nacre.cli.api.http import PATIENCE, Patient, config_of, protocols
 from nacre.cli.api.openapi import JSON, PROBLEM, document
@@ -119,6 +121,7 @@ class Front:
     def __init__(self) -> None:
         self.asking: Asking | None = None
         self._document = json.dumps(document()).encode()
+        self._following: Counter[str] = Counter()
         routes = [
             Route(_route(action.path), self._endpoint(action), methods=[action.method])
             for action in ACTIONS
@@ -181,16 +184,43 @@ class Front:
             self.asking.done(answer.number)
             kind = answer.kind or None
             return Response(answer.body, answer.status, headers, media_type=kind)
-        stream = self._parts(answer.number, parts)
-        return StreamingResponse(stream, answer.status, headers, media_type=answer.kind)
+        most = MOST_FOLLOWING[action.name]
+        if self._following[action.name] >= most:
+            # The other process may be done with those whose clients are slow: they wait here.
+            self.asking.drop(answer.number)
+            raise Problem(503, f"{most} calls follow this already")
+        self._following[action.name] += 1
+        over = partial(self._ended, action.name, answer.number)
+        return _FollowedAnswer(
+            _texts(parts), answer.status, headers, media_type=answer.kind, over=over
+        )
 
-    async def _parts(self, number: int, parts: asyncio.Queue[object]) -> AsyncIterator[str]:
+    def _ended(self, name: str, number: int) -> None:
+        assert self.asking is not None
+        self._following[name] -= 1
+        self.asking.drop(number)
+
+
+class _FollowedAnswer(StreamingResponse):
+    """An answer without an end. Its parts are not asked for where the client has gone already.
+
+    :param over: is called when it has ended, also then.
+    """
+
+    def __init__(self, *arguments: Any, over: Callable[[], object], **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._over = over
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            while isinstance(part := await parts.get(), AnswerPart):
-                yield part.text
+            await super().__call__(scope, receive, send)
         finally:
-            assert self.asking is not None
-            self.asking.drop(number)
+            self._over()
+
+
+async def _texts(parts: asyncio.Queue[object]) -> AsyncIterator[str]:
+    while isinstance(part := await parts.get(), AnswerPart):
+        yield part.text
 
 
 def _route(path: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from uvicorn.server import ServerState
 
@@ -24,6 +25,7 @@ from nacre.cli.api.http import (
 )
 from nacre.console.app import console_app
 from nacre.console.web.calls import api_at
+from nacre.daemon.processes.limits import allow_descriptors
 from nacre.errors import ConfigurationError, StateError
 from nacre.server.admission.networks import NetworkSet
 
@@ -65,9 +67,14 @@ class ConsoleSettings:
                 f"--listen {host} can be reached from elsewhere, where passwords need HTTPS: give "
                 "--cert and --cert-key, or an address of the loopback with a reverse proxy in front"
             )
-        if self.api.startswith("http://"):
-            name = self.api.removeprefix("http://").partition("/")[0].rpartition(":")[0]
-            if not _is_loopback(name.strip("[]")):
+        if "://" in self.api:
+            try:
+                scheme, name = urlsplit(self.api).scheme, urlsplit(self.api).hostname or ""
+            except ValueError:
+                scheme, name = "", ""
+            if scheme not in ("http", "https") or not name:
+                raise ConfigurationError(f"--api {self.api} is neither http:// nor https://")
+            if scheme == "http" and not _is_loopback(name):
                 raise ConfigurationError(f"--api {self.api} is not of this host: give https://")
         if (self.certificate is None) != (self.certificate_key is None):
             raise ConfigurationError("--cert and --cert-key go together")
@@ -101,6 +108,7 @@ def serve(settings: ConsoleSettings, tell: Callable[[str], object]) -> None:
     :raises ConfigurationError, StateError: that is not possible.
     """
     settings.check()
+    allow_descriptors()
     asyncio.run(_serve(settings, tell))
 
 

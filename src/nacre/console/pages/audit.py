@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from io import StringIO
 from typing import Any
@@ -31,8 +32,9 @@ _MOST_PAUSES = 30
 
 _COLUMNS = ("id", "time", "connection", "user", "peer", "event", "outcome", "fields")
 
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-"""How a text begins that a spreadsheet would compute."""
+_FORMULA = re.compile(r"(^|[;\t\r\n])(?=[=+\-@\t\r\n])")
+"""Where a text begins that a spreadsheet would compute: also behind a semicolon or a tab, which in
+some countries begins a cell."""
 
 
 async def _search(visit: BrowserVisit) -> Response:
@@ -90,8 +92,7 @@ def _csv_line(event: Mapping[str, Any]) -> str:
 def _written(cells: list[Any]) -> str:
     out = StringIO()
     # A quote in front makes a text of what a spreadsheet would take for a formula.
-    texts = [str(one) for one in cells]
-    csv.writer(out).writerow(f"'{one}" if one.startswith(_FORMULAS) else one for one in texts)
+    csv.writer(out).writerow(_FORMULA.sub(r"\1'", str(one)) for one in cells)
     return out.getvalue()
 
 

@@ -67,7 +67,9 @@ async def _sign_out(visit: BrowserVisit) -> Response:
     visit.console.sessions.end(visit.own)
     await visit.call("DELETE", "own", "session")
     answer = visit.go("/sign-in")
-    answer.delete_cookie(visit.console.sessions.cookie, path="/")
+    # With all that it was set with: browsers let nothing else change a cookie with __Host-.
+    secure, name = visit.console.sessions.secure, visit.console.sessions.cookie
+    answer.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="strict")
     return answer
 
 

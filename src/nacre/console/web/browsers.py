@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from itsdangerous import BadSignature, Signer
@@ -19,6 +19,9 @@ IDLE = 1800.0
 
 MOST_SESSIONS = 1000
 """Sessions at once: a further one ends the one that is idle longest."""
+
+MOST_OF_USER = 8
+"""Sessions of one user at once, as in the API: nobody ends those of others by signing in often."""
 
 MOST_STREAMS = 4
 """Pages of one session that follow something at once."""
@@ -75,8 +78,11 @@ class BrowserSessions:
         """Begin a session, and return its cookie. It has a new name, whatever the browser had."""
         now = self._clock()
         self._sessions = {key: one for key, one in self._sessions.items() if now - one.used < IDLE}
-        if len(self._sessions) >= MOST_SESSIONS:
-            del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].used)]
+        own = [key for key, one in self._sessions.items() if one.name == name]
+        if len(own) >= MOST_OF_USER:
+            del self._sessions[self._oldest(own)]
+        elif len(self._sessions) >= MOST_SESSIONS:
+            del self._sessions[self._oldest(self._sessions)]
         key = os.urandom(_SECRET).hex()
         self._sessions[key] = BrowserSession(token=token, name=name, role=role, used=now)
         return self._signer.sign(key).decode()
@@ -101,6 +107,9 @@ class BrowserSessions:
     def holds(self, session: BrowserSession) -> bool:
         """Tell whether a session that was found has not ended since."""
         return any(one is session for one in self._sessions.values())
+
+    def _oldest(self, keys: Iterable[str]) -> str:
+        return min(keys, key=lambda key: self._sessions[key].used)
 
     def form_key(self) -> str:
         """Return a signed random text for the form of somebody who has no session."""

@@ -83,8 +83,9 @@ class BrowserVisit:
         """The address of the browser: what a proxy that is believed has added last."""
         host = self.request.client.host if self.request.client is not None else ""
         if host in self.console.proxies:
-            told = self.request.headers.get("x-forwarded-for", "")
-            return told.rpartition(",")[2].strip() or host
+            # Some proxies, such as HAProxy, add a line of their own behind those of the client.
+            told = self.request.headers.getlist("x-forwarded-for")
+            return (told[-1].rpartition(",")[2].strip() if told else "") or host
         return host
 
     def part(self, name: str) -> str:
@@ -121,7 +122,7 @@ class BrowserVisit:
         session = self.session
         common = {
             "menu": self.menu,
-            "here": self.request.url.path,
+            "here": self.request.scope["path"],  # its URL has the header Host, of any form
             "me": session,
             "changes": session is not None and self.changes,
             "csrf": "" if session is None else session.csrf,

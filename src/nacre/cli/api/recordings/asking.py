@@ -9,7 +9,7 @@ from dataclasses import asdict
 from threading import Lock
 from typing import Any
 
-from nacre.cli.api.recordings.values import LONGEST_ANSWERED, WantedRecordings
+from nacre.cli.api.recordings.values import LONGEST_ANSWERED, NAME, WantedRecordings
 from nacre.errors import StateError
 
 _PATIENCE = 25.0
@@ -26,6 +26,7 @@ class RecordingsLink:
         self._sock = sock
         self._sock.settimeout(_PATIENCE)
         self._lock = Lock()
+        self._owed = 0
 
     def find(self, wanted: WantedRecordings) -> dict[str, Any]:
         """Return recordings, and the path behind which more may be.
@@ -40,6 +41,8 @@ class RecordingsLink:
 
         :raises StateError: there is none, or it can't be opened.
         """
+        if NAME.fullmatch(path) is None:  # whatever a client has sent: also what fits no message
+            raise StateError("there is no such recording")
         _, numbers = self._ask({"open": path})
         if len(numbers) != 1:
             for number in numbers:
@@ -51,10 +54,23 @@ class RecordingsLink:
         try:
             with self._lock:
                 self._sock.sendall(json.dumps(asked).encode())
-                data, numbers, _, _ = socket.recv_fds(self._sock, LONGEST_ANSWERED, 1)
+                self._owed += 1
+                data, numbers = self._answered()
+                while self._owed:
+                    # This was for a request that nobody waits for any more.
+                    for number in numbers:
+                        os.close(number)
+                    data, numbers = self._answered()
         except OSError as error:
             raise StateError(f"the recordings can't be asked for: {error}") from error
         found = json.loads(data) if data else {"failed": "the process of recordings has ended"}
         if "failed" in found:
             raise StateError(found["failed"])
         return found, numbers
+
+    def _answered(self) -> tuple[bytes, list[int]]:
+        """Return the next answer, and the descriptors with it. Answers come in order."""
+        data, numbers, _, _ = socket.recv_fds(self._sock, LONGEST_ANSWERED, 1)
+        # With no data the process is gone, and owes nothing.
+        self._owed = self._owed - 1 if data else 0
+        return data, list(numbers)
