@@ -177,7 +177,7 @@ async def test_what_is_to_end_is_heard_after_the_lease_has_ended(
         lease.note(MadeUpClient(1), "alice", KEY)
         await has(connection, ("1.1", "alice"))
         await until(lambda: connection.execute(LOOKED).fetchone() is not None)
-        # As a node that is cut off: it hears no notification, and comes back when its lease is over.
+        # As a node that is cut off: it hears no notification, and comes back after its lease.
         connection.execute("UPDATE connections SET ending = 'at noon'")
         connection.execute("UPDATE nodes SET until = until - 20000")
         lease.note(MadeUpClient(2), "bob", KEY)
