@@ -199,7 +199,7 @@ async def test_a_process_that_is_stopped_while_it_counts_holds_up_no_other(
             goes_on.wait(60)
 
         with monkeypatch.context() as patched:
-            patched.setattr(module.tables, "held", count)  # the locks are held then
+            patched.setattr(tables, "held", count)  # the locks are held then
             client = MadeUpClient(1)
             waiting = client.spawn(stopped.enter(client, "alice", KEY, 1))
             assert await asyncio.to_thread(counting.wait, 30)
