@@ -1,14 +1,13 @@
 """Three servers with one store behind HAProxy: one is killed, one is told to stop, logins go on.
 
-With NACRE_LONG in the environment there is load for long, and it is measured how long a login was
-refused; else each that was refused is repeated until it succeeds, and a few are enough.
+The long run, of ``make long``, has load for long, and measures how long a login was refused. In the
+short one each that was refused is repeated until it succeeds, and a few are enough.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import signal
 import time
@@ -31,12 +30,9 @@ from nacre.daemon.store.store import FILE, UserStore
 from nacre.daemon.store.values import StoredKey, StoredUser
 from parties import until
 
-pytestmark = [pytest.mark.timeout(600 if "NACRE_LONG" in os.environ else 120), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
-LONG = "NACRE_LONG" in os.environ
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "haproxy" / "haproxy.cfg"
-CLIENTS = 8 if LONG else 2
-"""How many clients log in all the time, one after another each."""
 
 
 @dataclass
@@ -149,12 +145,14 @@ def stopped(node: Daemon) -> None:
 class Load:
     """Clients that log in all the time, and leave a file each time.
 
+    :ivar long: whether it is that of the long run.
     :ivar done: how many have.
     :ivar refused: how long each client was refused that was, in seconds; ``reasons`` why.
     :ivar files: the names of the files that the server has acknowledged.
     """
 
     farm: Farm
+    long: bool
     done: int = 0
     refused: list[float] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
@@ -181,18 +179,18 @@ class Load:
     async def _login(self, name: str) -> None:
         async with self.farm.connect("alice") as ssh:
             text = f"sync; printf %s {name} > {self.farm.files / name} && echo done"
-            done = await ssh.run(text if LONG else text.removeprefix("sync; "), timeout=30)
+            done = await ssh.run(text if self.long else text.removeprefix("sync; "), timeout=30)
             assert done.stdout == "done\n"
             self.files.append(name)
 
     async def more(self, logins: int) -> None:
         """Wait until so many more have logged in."""
         before = self.done
-        await until_soon(lambda: self.done >= before + logins)
+        await until_soon(lambda: self.done >= before + logins, 4 if self.long else 1)
 
 
-async def until_soon(holds: Any) -> None:
-    for _ in range(1 if not LONG else 4):  # 30 seconds each
+async def until_soon(holds: Any, times: int) -> None:
+    for _ in range(times):  # 30 seconds each
         try:
             await until(holds)
         except TimeoutError:
@@ -202,9 +200,10 @@ async def until_soon(holds: Any) -> None:
 
 
 @asynccontextmanager
-async def load(farm: Farm) -> AsyncIterator[Load]:
-    made = Load(farm)
-    tasks = [asyncio.create_task(made.run(number)) for number in range(CLIENTS)]
+async def load(farm: Farm, long: bool) -> AsyncIterator[Load]:
+    """Have clients log in all the time, one after another each."""
+    made = Load(farm, long)
+    tasks = [asyncio.create_task(made.run(number)) for number in range(8 if long else 2)]
     try:
         yield made
     finally:
@@ -214,20 +213,25 @@ async def load(farm: Farm) -> AsyncIterator[Load]:
             assert isinstance(result, asyncio.CancelledError), result
 
 
-async def test_a_node_that_is_killed_or_told_to_stop_refuses_nobody_for_long(farm: Farm) -> None:
-    async with farm.connect("bob"), farm.connect("carol") as carol, load(farm) as clients:
+@pytest.mark.parametrize(
+    "long", [False, pytest.param(True, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
+)
+async def test_a_node_that_is_killed_or_told_to_stop_refuses_nobody_for_long(
+    farm: Farm, long: bool
+) -> None:
+    async with farm.connect("bob"), farm.connect("carol") as carol, load(farm, long) as clients:
         killed, _ = await farm.node_of("bob")
         drained, name = await farm.node_of("carol")
         assert killed is not drained
         with pytest.raises(nacre.ConnectionLost, match="you have 1 connections to this server"):
             async with farm.connect("bob") as again:
                 await again.run("true")
-        await clients.more(400 if LONG else 6)
+        await clients.more(400 if long else 6)
         await until(lambda: all("event=authenticated" in node.tail(1000) for node in farm.nodes))
         killed.process.kill()
         at = time.monotonic()
-        await clients.more(400 if LONG else 6)
-        if LONG:
+        await clients.more(400 if long else 6)
+        if long:
             await until_free(farm, at)
             await restart_database(farm, clients)
         since = len(drained.log)
@@ -236,13 +240,13 @@ async def test_a_node_that_is_killed_or_told_to_stop_refuses_nobody_for_long(far
         refused = list(clients.refused)
         await asyncio.to_thread(farm.proxy.wait_for, f"Server nodes/{name} is DOWN")
         assert farm.leases()[name]["state"] == "stopping"
-        await clients.more(200 if LONG else 3)
+        await clients.more(200 if long else 3)
         # Its clients go on, and nobody new was refused.
         assert (await carol.run("echo on")).stdout == "on\n"
         assert clients.refused == refused, (clients.reasons, farm.proxy.tail())
     kept = {path.name: path.read_text() for path in farm.files.iterdir()}
     assert all(kept.get(name) == name for name in clients.files)
-    if LONG:
+    if long:
         assert max(clients.refused, default=0.0) <= 1.0
 
 

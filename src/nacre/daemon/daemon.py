@@ -193,7 +193,7 @@ class Daemon:
         give_back_memory()
         keep_secrets()
         settings = self._settings()
-        if self.users != "system":
+        if self.users != "system" or self.store is not None:
             assert settings.state is not None
             self._source.check_users(settings.state, partial(self._warn, settings))
         self._share_host_keys(settings)

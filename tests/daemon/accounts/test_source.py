@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from daemon.store.postgres.cluster import Cluster
 from nacre.config.server.config import ServerConfig
 from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts import source as module
 from nacre.daemon.accounts.source import SHARED_ACCOUNT, UNCHECKED, UserSource
 from nacre.daemon.accounts.system import SystemPolicy
 from nacre.daemon.accounts.virtual.policy import StorePolicy
+from nacre.daemon.nodes.tables import node_tables, nodes
 from nacre.daemon.store.store import FILE, UserStore
 from nacre.daemon.store.values import StoredUser
 from nacre.errors import AccountError
@@ -127,3 +129,15 @@ def test_policies_are_closed_at_the_end(
         del closed[:]
         kept = id(policy)
     assert closed == [kept]
+
+
+@pytest.mark.interop
+def test_a_shared_store_has_its_tables_before_accounts_of_the_system_are_served(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    url = cluster.database()
+    warned: list[str] = []
+    source(users="system", url=url).check_users(tmp_path, warned.append)
+    with node_tables(url, seconds=30) as connection:
+        assert nodes(connection) == []
+    assert warned == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from ipaddress import ip_network
 from typing import Any
 
@@ -71,6 +72,15 @@ def test_what_is_wanted_is_found(connection: DatabaseConnection) -> None:
     assert found(connection, path="/in/*", user="alice") == ["web1 1", "web2 2", "web2 9"]
     assert found(connection, path="/out/[^a]*", limit=1) == ["web2 9"]
     assert found(connection, path="/IN/*") == []
+
+
+def test_who_reads_them_may_pause(connection: DatabaseConnection) -> None:
+    put_events(connection, "web1", [kept(number) for number in (1, 2)])
+    connection.execute("SET idle_in_transaction_session_timeout = '50ms'")
+    events = find_events(connection, Search())
+    assert next(events).event.id == 1
+    time.sleep(0.2)
+    assert [one.event.id for one in events] == [2]
 
 
 def test_old_ones_are_removed(connection: DatabaseConnection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from functools import partial
 
 import pytest
@@ -21,6 +22,11 @@ END_ALL = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
     "WHERE pid <> pg_backend_pid() AND datname = current_database()"
 )
+LOOKED = (
+    "SELECT 1 FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state = 'idle' "
+    "AND datname = current_database() AND query ~ 'SELECT id, ending|DELETE FROM nodes'"
+)
+"""Whether a process has looked what is to end, after the transaction before."""
 KEY = ("publickey",)
 
 
@@ -82,6 +88,13 @@ async def test_who_leaves_while_it_waits_counts_for_nothing(
         await asyncio.sleep(0)
         await client.leave()
         assert waiting.cancelled()
+        # Where a task of its own waits, that is told.
+        third = MadeUpClient(3)
+        entering = asyncio.create_task(lease.enter(third, "alice", KEY, 1))
+        await asyncio.sleep(0)
+        await third.leave()
+        with pytest.raises(StateError, match="the client has left"):
+            await entering
         second = MadeUpClient(2)
         await has(connection)
         assert await lease.enter(second, "alice", KEY, 1)
@@ -154,6 +167,48 @@ async def test_other_nodes_end_connections_here_once(
         async with asyncio.timeout(30):
             await server.heard.wait()
         assert server.ended == [({"1.1"}, "at noon"), ({"1.2"}, "at one")]
+
+
+async def test_what_is_to_end_is_heard_after_the_lease_has_ended(
+    url: StoreURL, connection: DatabaseConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EVERY", 600.0)
+    async with leased(url) as (lease, server):
+        lease.note(MadeUpClient(1), "alice", KEY)
+        await has(connection, ("1.1", "alice"))
+        await until(lambda: connection.execute(LOOKED).fetchone() is not None)
+        # As a node that is cut off: it hears no notification, and comes back after its lease.
+        connection.execute("UPDATE connections SET ending = 'at noon'")
+        connection.execute("UPDATE nodes SET until = until - 20000")
+        lease.note(MadeUpClient(2), "bob", KEY)
+        async with asyncio.timeout(30):
+            await server.heard.wait()
+        await has(connection, ("1.1", "alice"), ("1.2", "bob"))
+        assert server.ended == [({"1.1"}, "at noon")]
+
+
+async def test_a_process_that_is_stopped_while_it_counts_holds_up_no_other(
+    url: StoreURL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_STUCK", "100ms")
+    async with leased(url) as (stopped, _), leased(url, "web2") as (other, server):
+        counting, goes_on = threading.Event(), threading.Event()
+
+        def count(*_: object) -> None:
+            counting.set()
+            goes_on.wait(60)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(tables, "held", count)  # the locks are held then
+            client = MadeUpClient(1)
+            waiting = client.spawn(stopped.enter(client, "alice", KEY, 1))
+            assert await asyncio.to_thread(counting.wait, 30)
+        try:
+            assert await other.enter(MadeUpClient(2), "alice", KEY, 1)
+            assert server.log == []
+        finally:
+            goes_on.set()
+        waiting.cancel()
 
 
 async def test_a_node_that_stops_says_so_at_once(

@@ -59,8 +59,12 @@ def test_connections_count_as_long_as_the_lease_holds(connection: DatabaseConnec
     connection.execute("UPDATE nodes SET until = 0 WHERE number = %s", [two])
     assert tables.held(connection, ["alice"]) == {"alice": 1}
     # A restart of the node that has died does not wait for the others to notice it.
-    tables.register(connection, TWO, 3, "serving", None)
+    tables.register(connection, NodeIdentity(TWO.name, "s3"), 3, "serving", None)
     assert [one.process for one in tables.nodes(connection)] == [1, 3]
+    # A process of the same server may be cut off, and has to see what is to end.
+    connection.execute("UPDATE nodes SET until = until - 20000 WHERE number = %s", [one])
+    tables.register(connection, ONE, 4, "serving", None)
+    assert [one.process for one in tables.nodes(connection)] == [1, 4, 3]
 
 
 def test_who_is_gone_for_long_is_forgotten(connection: DatabaseConnection) -> None:

@@ -636,6 +636,14 @@ async def test_a_client_that_is_turned_away_while_a_signature_is_made(login: Log
         login.say(OfferPassword, "right", False, "")
 
 
+async def test_work_for_a_client_that_has_left_is_cancelled(login: Login) -> None:
+    """It may have left while its policy waited: nobody else would end what counts it."""
+    login.visit.leave()
+    waiting = login.visit.spawn(asyncio.sleep(60))
+    await asyncio.wait([waiting], timeout=30)
+    assert waiting.cancelled()
+
+
 @pytest.mark.parametrize("failure", [OSError, ValueError])
 async def test_a_policy_that_fails_lets_nobody_in(
     login: Login, failure: type[Exception], monkeypatch: pytest.MonkeyPatch

@@ -100,6 +100,8 @@ class UserSource:
     def check_users(self, state: Path, warn: Callable[[str], None]) -> None:
         """Look at virtual users before the start, while somebody reads what is wrong with them.
 
+        A shared store has its tables then, which servers of the system's accounts need as well.
+
         :param warn: is told what need not prevent the start.
         :raises NacreError: a user can't be served.
         """
@@ -109,6 +111,8 @@ class UserSource:
                 warn(SHARED_ACCOUNT)
             return
         with closing(self._opened(state)) as store:
+            if self.users == "system":
+                return
             try:
                 check_roots(store, self.run_as, seconds=_CHECK_SECONDS)
             except TimeoutError:

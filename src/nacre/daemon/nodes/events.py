@@ -74,6 +74,8 @@ def _found(connection: DatabaseConnection, search: Search, order: str) -> Iterat
     where = f"WHERE {' AND '.join(given)}" if given else ""
     statement = f"SELECT node, {_COLUMNS} FROM audit_events {where} ORDER BY {order}"
     with connection.transaction(), connection.cursor("audit") as cursor:
+        # Who reads them may pause, such as a pager.
+        connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         cursor.itersize = _AT_ONCE
         cursor.execute(statement.encode(), list(given.values()))
         for node, *columns in cursor:

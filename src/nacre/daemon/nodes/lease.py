@@ -43,6 +43,10 @@ _GATHER = 0.2
 _PAUSE = 0.5
 """Seconds from an attempt that fails to the next one."""
 
+_STUCK = "3s"
+"""The time after which the database ends a transaction whose process says nothing more, such as one
+that was stopped: others wait for its locks, and their leases hold for ten seconds."""
+
 _SWEEP = 60.0
 """Seconds between two looks for leases that have ended long ago."""
 
@@ -68,6 +72,11 @@ class _Entry:
         """Answer who waits, if somebody still does."""
         if not self.answer.done():
             self.answer.set_result(answer)
+
+    def give_up(self) -> None:
+        """Tell who waits, if somebody still does, that the client has left."""
+        if not self.answer.done():
+            self.answer.set_exception(StateError("the client has left"))
 
 
 class _Wakeup:
@@ -152,7 +161,8 @@ class NodeLease:
         """Count the connection of a user, until its end, unless that is more than ``most``.
 
         :returns: whether the connection was let in.
-        :raises StateError: the database gives no answer; the caller is to end the connection.
+        :raises StateError: the database gives no answer, or the client has left; the caller is to
+            end the connection.
         """
         entry = _Entry(self._row(client, user, methods), most)
         with self._lock:
@@ -183,8 +193,10 @@ class NodeLease:
     def _leave(self, number: str) -> None:
         with self._lock:
             self._all.pop(number, None)
-            self._entering.pop(number, None)
+            entry = self._entering.pop(number, None)
             self._changed.add(number)
+        if entry is not None:
+            entry.give_up()
         self._wakeup.tell()
 
     def stop(self) -> None:
@@ -224,6 +236,8 @@ class NodeLease:
         while not self._closed:
             try:
                 with self._url.connect(autocommit=True) as connection:
+                    connection.add_notify_handler(lambda _: None)  # psycopg would keep them all
+                    connection.execute(f"SET idle_in_transaction_session_timeout = '{_STUCK}'")
                     connection.execute(f"LISTEN {CHANNEL}")
                     while not self._closed:
                         self._exchange(connection)
@@ -306,8 +320,10 @@ class NodeLease:
         """Renew the lease, or take a new one; return its number."""
         connection.execute("SET LOCAL synchronous_commit = off")
         number = self._number
-        if number is not None and tables.renew(connection, number, state):
-            return number
+        if number is not None:
+            if tables.renew(connection, number, state):
+                return number
+            self._hear(connection, number)  # it goes with the lease
         return tables.register(connection, self.node, os.getpid(), state, number)
 
     def _judge(

@@ -53,7 +53,7 @@ VALUES (%s, %s, %s, %s, %s, {_NOW}, {_END}) RETURNING number
 """
 _SWEEP = f"""
 DELETE FROM nodes
-WHERE until < {_NOW} - {_KEPT * 1000} OR (name = %s AND until < {_NOW})
+WHERE until < {_NOW} - {_KEPT * 1000} OR (name = %s AND server <> %s AND until < {_NOW})
 """
 _PUT = """
 INSERT INTO connections (node, id, "user", peer, since, methods) VALUES (%s, %s, %s, %s, %s, %s)
@@ -130,8 +130,11 @@ def register(
 
 
 def sweep(connection: DatabaseConnection, node: NodeIdentity) -> None:
-    """Remove leases that have ended long ago, and those of this node that have ended."""
-    connection.execute(_SWEEP, [node.name])
+    """Remove leases that have ended long ago, and those that earlier servers of this node had.
+
+    A process of this server that was cut off has still to see which of its connections are to end.
+    """
+    connection.execute(_SWEEP, [node.name, node.server])
 
 
 def leave(connection: DatabaseConnection, number: int) -> None:

@@ -123,6 +123,7 @@ class _Progress:
     :ivar failures: how many attempts have failed.
     :ivar requirement: what the user must pass; ``options``: the server's, for this user.
     :ivar refusal: why the user is not served after the login, or None.
+    :ivar left: whether the client is gone.
     :ivar method: what is being tried, or None.
     :ivar steps: the attempt, and the check of it that the answer resumes, or None.
     :ivar putting: whether the judge is being asked: an answer meanwhile took no thread.
@@ -137,6 +138,7 @@ class _Progress:
         self.requirement: Requirement = ()
         self.options = options
         self.refusal: str | None = None
+        self.left = False
         self.method: str | None = None
         self.steps: tuple[Attempt, Steps[bool | Message]] | None = None
         self.putting = False
@@ -468,6 +470,8 @@ class Visit(Client):
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if self._progress.left:
+            asyncio.get_running_loop().call_soon(task.cancel)
         return task
 
     def fail(self, error: NacreError, code: DisconnectCode, description: str) -> None:
@@ -512,7 +516,7 @@ class Visit(Client):
         """End everything about the client: it is gone. A process of PAM ends with it."""
         for task in self._tasks:
             task.cancel()
-        self._progress.state = LoginState.OVER
+        self._progress.left, self._progress.state = True, LoginState.OVER
         self.sock.close()
         if self.on_leave is not None:
             self.on_leave()
