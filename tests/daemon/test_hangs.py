@@ -229,7 +229,6 @@ async def a_tunnel(connection: Any) -> None:
 
 
 SESSIONS: dict[str, tuple[Any, str, Callable[..., bool], Callable[[Any], Awaitable[None]]]] = {
-    "the directory of accounts": (system_module, "find_account", always, a_command),
     "/etc/environment": (accounts_module, "_system_environment", always, a_command),
     "the home directory": (os.path, "isdir", at_home, a_command),
     "chdir to the home directory": (os, "chdir", at_home, a_command),

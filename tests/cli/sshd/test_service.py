@@ -30,6 +30,7 @@ def test_a_file_that_says_nothing_has_the_defaults_of_serve(file: Path) -> None:
         "recording": None,
         "audit": AuditPlan("off", False),
         "hooks": None,
+        "drain": 0,
     }
 
 

@@ -71,7 +71,7 @@ _OPTIONS = (
         "--share-host-keys",
         "host_keys_seal",
         metavar="FILE",
-        help="Have the same host keys on all servers with this store, which keeps them sealed. "
+        help="Have the host keys that the store keeps, sealed, for all its servers. "
         "FILE has the key that seals them. It is 64 hexadecimal digits, as `openssl rand -hex 32` "
         "prints them, and the same on each server.",
     ),

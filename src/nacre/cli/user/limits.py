@@ -94,8 +94,8 @@ _ROWS: tuple[tuple[str, dict[str, Any], str, str], ...] = (
     (
         "transfer-up",
         _BYTES,
-        "The most bytes that the user may send in a period, with sftp and scp, to commands and "
-        "through forwarded connections. As with --quota-bytes.",
+        "The most bytes that the user may send in a period. With sftp and scp, to commands and "
+        "through forwarded connections, all together; as with --quota-bytes.",
         "The most bytes that all users of the group together may send in a period.",
     ),
     (
@@ -114,8 +114,8 @@ _ROWS: tuple[tuple[str, dict[str, Any], str, str], ...] = (
     (
         "rate-up",
         _RATE,
-        "How many bytes a second the user may send, with sftp and scp, to commands and through "
-        "forwarded connections. All sessions of the user together have this rate, such as 2M; none "
+        "How many bytes a second the user may send. With sftp and scp, to commands and through "
+        "forwarded connections: all sessions of the user together have this rate, such as 2M; none "
         "is no limit.",
         "How many bytes a second all users of the group together may send.",
     ),
