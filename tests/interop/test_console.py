@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,7 +17,7 @@ import pytest
 from interop.api_client import address_of, make_key
 from interop.clients import Login
 from interop.daemons import RUN_AS, Daemon, State, start_nacre
-from interop.programs import NACRE, check, environment, manage
+from interop.programs import NACRE, check, environment, manage, run
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
 
@@ -78,14 +78,17 @@ def console(*words: str | Path, verify: ssl.SSLContext | bool = True) -> Iterato
         assert "Traceback" not in running.tail()
 
 
+def console_of(server: Daemon, key: Path) -> AbstractContextManager[Person]:
+    """Start the console of a server."""
+    return console("--api", f"http://{address_of(server)}", "--key-file", key)
+
+
 def test_an_admin_sees_who_is_on_and_ends_it_with_a_click(
     state: State, keys: dict[str, Path], tmp_path: Path
 ) -> None:
     with (
         start_nacre(state, "--api", "127.0.0.1:0", "--audit") as server,
-        console(
-            *("--api", f"http://{address_of(server)}", "--key-file", key_file(state, tmp_path))
-        ) as ada,
+        console_of(server, key_file(state, tmp_path)) as ada,
     ):
         assert ada.http.get("/users").headers["location"] == "/sign-in"
         assert ada.sign_in("ada", "wrong words").status_code == 401
@@ -103,6 +106,26 @@ def test_an_admin_sees_who_is_on_and_ends_it_with_a_click(
         assert shown["alice"]["max_sessions"] == 2
         assert ada.post("/sign-out").status_code == 303
         assert ada.http.get("/now").headers["location"] == "/sign-in"
+
+
+def test_who_guesses_passwords_at_the_console_is_banned_there_and_from_ssh(
+    state: State, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    with (
+        start_nacre(state, "--api", "127.0.0.1:0", "--bans", "20") as server,
+        console_of(server, key_file(state, tmp_path)) as ada,
+    ):
+        alice = Login(server, "alice", tmp_path, keys["ed25519"])
+        assert run([*alice.ssh(), "true"]).returncode == 0
+        for _ in range(2):
+            assert ada.sign_in("ada", "wrong words").status_code == 401
+        server.wait_for(r"event=api .*status=401 .*client=127\.0\.0\.1 reason=\"wrong password")
+        server.wait_for(r"event=ban network=127\.0\.0\.1 .*reason=authfail")
+        assert ada.sign_in("ada", PASSWORD).status_code == 401
+        server.wait_for(r'event=api .*reason="the network is banned')
+        assert run([*alice.ssh(), "true"]).returncode == 255
+        manage("ban", "remove", "127.0.0.1", "--state", state.path)
+        assert ada.sign_in("ada", PASSWORD).status_code == 303
 
 
 def _watch(ada: Person, alice: Login) -> None:

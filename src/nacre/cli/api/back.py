@@ -256,6 +256,7 @@ class Back:
             target=safe(_target(call), _MOST_TOLD),
             status=status,
             peer=safe(asked.peer, 64),
+            client=safe(_client(action, call), 64),
             reason=safe(reason, _MOST_TOLD),
         )
         try:
@@ -333,6 +334,12 @@ def _target(call: CheckedCall) -> str:
     path = "/".join(call.path.values())
     named = (call.body.get(name) for name in ("name", "user", "network"))
     return path or next((str(one) for one in named if one is not None), "")
+
+
+def _client(action: Action | None, call: CheckedCall) -> str:
+    """Return from which address a user signs in, as the program tells; empty for other calls."""
+    signs_in = action is not None and action.work == "sign-in"
+    return str(call.body.get("address", "")) if signs_in else ""
 
 
 def _fault(error: Exception) -> Problem:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nacre.cli.api.recordings.asking import RecordingsLink
 from nacre.cli.api.sessions.table import APISession, APISessions
 from nacre.daemon.store.store import FILE, UserStore
+from nacre.server.admission.bans import BanTable
 from nacre.server.admission.bucket import Buckets
 
 if TYPE_CHECKING:
@@ -90,6 +91,15 @@ class Resources:
         )
         self._audit: AuditTable | None = None
         self._opening = Lock()
+        self._bans, self._bans_seen = BanTable(), 0
+
+    def bans_refuse(self, address: str) -> bool:
+        """Tell whether a network is banned, from which somebody signs in."""
+        with self._opening:
+            if (version := self.store.bans.version()) != self._bans_seen:
+                self._bans.replace(self.store.bans.all())
+                self._bans_seen = version
+            return self._bans.refuses(address)
 
     def audit(self) -> AuditTable:
         """Return the table of events.

@@ -76,6 +76,7 @@ class Tell:
     :ivar action: what was asked for; ``target`` of which user, group, connection or network.
     :ivar status: the status of the answer in HTTP.
     :ivar peer: the client's address and port.
+    :ivar client: where it signs a user in: from which address that one comes.
     :ivar reason: why it was refused, or has failed.
     """
 
@@ -84,6 +85,7 @@ class Tell:
     target: str = ""
     status: int
     peer: str
+    client: str = ""
     reason: str = ""
 
 

@@ -16,6 +16,8 @@ from nacre.cli.api.calls.signing_in import sign_in
 from nacre.crypto.password import hash_password
 from nacre.daemon.store.totp import INTERVAL, code_at
 from nacre.daemon.store.values import Group, StoredUser
+from nacre.server.admission.bans import Ban
+from nacre.server.admission.networks import parse_network
 
 HASH = hash_password(b"right words", os.urandom)
 SECRET = bytes(20)
@@ -76,7 +78,6 @@ def test_each_refusal_looks_like_the_others_and_the_log_has_the_reason(
     problem = refused(resources, **given)
     assert (problem.status, problem.detail[:18]) == (401, "the name, the pass")
     assert why in problem.logged
-    assert "; from 192.0.2.7" in problem.logged
     assert why not in problem.detail
 
 
@@ -111,6 +112,22 @@ def test_a_network_has_so_many_tries_and_others_have_theirs(
     problem = refused(resources, address="2001:db8::ffff")
     assert (problem.status, problem.headers) == (429, {"Retry-After": "60"})
     done: Any = sign_in(resources, call(address="2001:db8:0:1::1"))
+    assert done["name"] == "alice"
+
+
+def test_from_a_banned_network_nobody_signs_in_and_the_answer_does_not_tell(
+    resources: Resources,
+) -> None:
+    add(resources)
+    done: Any = sign_in(resources, call())
+    assert done["name"] == "alice"
+    network = parse_network("192.0.2.0/24")
+    resources.store.bans.put([Ban(network, 0)])
+    problem = refused(resources)
+    assert (problem.status, problem.logged) == (401, "the network is banned")
+    assert "banned" not in problem.detail
+    resources.store.bans.remove([network])
+    done = sign_in(resources, call())
     assert done["name"] == "alice"
 
 

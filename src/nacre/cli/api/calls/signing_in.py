@@ -15,7 +15,6 @@ from nacre.cli.api.call import CheckedCall, Problem, Resources
 from nacre.cli.api.sessions.table import LONGEST
 from nacre.crypto.password import verify_password, verify_unknown
 from nacre.server.admission.sources import network_of
-from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.daemon.store.values import User
@@ -38,9 +37,9 @@ class SignInRefused(Problem):
     :param reason: for the log: why.
     """
 
-    def __init__(self, reason: str, address: str) -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(401, _WRONG)
-        self.logged = f"{reason}; from {safe(address, 64)}"
+        self.logged = reason
 
 
 def sign_in(resources: Resources, call: CheckedCall) -> object:
@@ -57,16 +56,16 @@ def sign_in(resources: Resources, call: CheckedCall) -> object:
         raise Problem(429, "too many sign-ins: wait a minute", {"Retry-After": "60"})
     given = call.body["password"].encode("utf-8", "surrogateescape")
     user = resources.store.find(name)
-    reason = _refusal(user, address)
+    reason = "the network is banned" if resources.bans_refuse(address) else _refusal(user, address)
     if user is None or user.password is None or reason is not None:
         verify_unknown(given)
-        raise SignInRefused(reason or "the user has no password", address)
+        raise SignInRefused(reason or "the user has no password")
     if not verify_password(user.password, given):
-        raise SignInRefused("wrong password", address)
+        raise SignInRefused("wrong password")
     if _needs_code(user, resources):
         reason = resources.store.factors.check(name, call.body.get("code", ""))
         if reason is not None:
-            raise SignInRefused(reason, address)
+            raise SignInRefused(reason)
     if user.password_expired():
         raise Problem(403, _CHANGE)
     token = resources.sessions.begin(user, address)
