@@ -77,6 +77,11 @@ def known(kind: str) -> tuple[str, ...]:
     return tuple(_TIERS[kind])
 
 
+def offered(kind: str) -> tuple[str, ...]:
+    """Return the names of the algorithms of a kind that are offered by default, best first."""
+    return _base(kind, "default")
+
+
 def _base(kind: str, profile: Profile) -> tuple[str, ...]:
     tiers = {Tier.DEFAULT} if profile == "default" else {Tier.DEFAULT, Tier.LEGACY}
     table = _TIERS[kind].items()
