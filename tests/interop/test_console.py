@@ -119,7 +119,7 @@ def test_who_guesses_passwords_at_the_console_is_banned_there_and_from_ssh(
         assert run([*alice.ssh(), "true"]).returncode == 0
         for _ in range(2):
             assert ada.sign_in("ada", "wrong words").status_code == 401
-        server.wait_for(r"event=api .*status=401 .*client=127\.0\.0\.1 reason=\"wrong password")
+        server.wait_for(r"event=api .*status=401 .*client=127\.0\.0\.1 offence=authfail reason=\"wrong password")
         server.wait_for(r"event=ban network=127\.0\.0\.1 .*reason=authfail")
         assert ada.sign_in("ada", PASSWORD).status_code == 401
         server.wait_for(r'event=api .*reason="the network is banned')

@@ -63,7 +63,7 @@ async def test_who_fails_to_sign_in_through_a_program_is_counted_and_the_program
     keeper: BanKeeper,
 ) -> None:
     for _ in range(3):
-        keeper.note({**SIGN_IN, "status": 401})
+        keeper.note({**SIGN_IN, "status": 401, "offence": "authfail"})
     assert keeper.table.refuses("192.0.2.7")
     assert not keeper.table.refuses("127.0.0.1")
 
@@ -79,8 +79,7 @@ async def test_who_fails_to_sign_in_through_a_program_is_counted_and_the_program
         {"event": "refused", "peer": "192.0.2.7:1", "reason": "the user has expired"},
         {"event": "auth", "peer": "192.0.2.7:1", "outcome": "failure"},
         {**SIGN_IN, "status": 201},
-        {**SIGN_IN, "status": 429},
-        {"event": "api", "action": "users.list", "peer": "192.0.2.7:1", "status": 401},
+        {**SIGN_IN, "status": 401},
     ],
 )
 async def test_other_records_are_no_offences(

@@ -74,13 +74,18 @@ _JUDGING, _NOTING = 1, 1
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """An answer before it is sent."""
+    """An answer before it is sent.
+
+    :ivar reason: why it is a refusal, or a failure, for the log.
+    :ivar offence: what that costs the network of who signs in; see :mod:`nacre.daemon.bans.keeper`.
+    """
 
     status: int
-    kind: str
-    headers: tuple[str, ...]
-    body: str
+    kind: str = ""
+    headers: tuple[str, ...] = ()
+    body: str = ""
     reason: str = ""
+    offence: str = ""
 
 
 class Back:
@@ -168,7 +173,7 @@ class Back:
             action, key = permit.action, permit.key
             judged, call = action, call_of(asked, permit)
             if judged.work == "follow":
-                await self._note(asked, judged, key, call, 200, "")
+                await self._note(asked, judged, key, call, _Done(200))
                 await self._follow(asked, call)
                 return
             perform = self._sign_in if judged.work == "sign-in" else self._perform
@@ -180,7 +185,7 @@ class Back:
             done = _failed(Problem(500, str(error)))
         try:
             if done.status != 429 and (action is None or action.scope is not None):
-                await self._note(asked, action, key, call, done.status, done.reason)
+                await self._note(asked, action, key, call, done)
         except Problem as problem:
             done = _failed(problem)
         await self._send(_answered(asked.number, done))
@@ -242,8 +247,7 @@ class Back:
         action: Action | None,
         key: str,
         call: CheckedCall,
-        status: int,
-        reason: str,
+        done: _Done,
     ) -> None:
         """Log a call, and keep it as an event.
 
@@ -254,16 +258,17 @@ class Back:
             key=key,
             action=name,
             target=safe(_target(call), _MOST_TOLD),
-            status=status,
+            status=done.status,
             peer=safe(asked.peer, 64),
             client=safe(_client(action, call), 64),
-            reason=safe(reason, _MOST_TOLD),
+            offence=done.offence,
+            reason=safe(done.reason, _MOST_TOLD),
         )
         try:
             await self._in(self._noting, lambda: self._tell(told))
         except (NacreError, Problem):
             # A server that stops, or has no room, is no reason to keep from its operator what is.
-            if action is not None and action.work == "change" and status < 400:
+            if action is not None and action.work == "change" and done.status < 400:
                 raise Problem(
                     500, "this was done, and could not be logged: see the server's log"
                 ) from None
@@ -352,7 +357,7 @@ def _fault(error: Exception) -> Problem:
 def _failed(problem: Problem) -> _Done:
     headers = tuple(word for pair in problem.headers.items() for word in pair)
     body = json.dumps(problem.members())
-    return _Done(int(problem.status), PROBLEM, headers, body, problem.logged)
+    return _Done(int(problem.status), PROBLEM, headers, body, problem.logged, problem.offence)
 
 
 def _answered(number: int, done: _Done) -> APIAnswer:

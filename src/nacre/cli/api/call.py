@@ -30,7 +30,10 @@ class Problem(Exception):
 
     :param detail: what is wrong, and what to do, for who has called.
     :ivar logged: the same for the log.
+    :cvar offence: what it costs the network of who signs in, if anything.
     """
+
+    offence = ""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)

@@ -92,16 +92,15 @@ class BanKeeper:
 
     def note(self, record: Mapping[str, object]) -> None:
         """Take note of a record of the log, which may tell of an offence."""
-        event, offence, host = record.get("event"), None, None
-        if event == "closed":
+        event, offence = record.get("event"), None
+        if event in ("closed", "api"):
             offence = record.get("offence")
         elif event == "refused" and record.get("reason") == UNKNOWN_USER:
             offence = "unknown-user"
-        elif event == "api" and record.get("client") and record.get("status") == 401:
-            # A program signs users in, and the fault is not its own.
-            offence, host = "authfail", record["client"]
         if isinstance(offence, str) and offence in POINTS:
-            self.offend(str(host or str(record.get("peer", "")).rpartition(":")[0]), offence)
+            # A program that signs users in tells where they are, and the fault is not its own.
+            host = record.get("client") or str(record.get("peer", "")).rpartition(":")[0]
+            self.offend(str(host), offence)
 
     def offend(self, host: str, offence: str) -> None:
         """Count an offence of a client; ban its network if that is too much."""

@@ -77,6 +77,7 @@ class Tell:
     :ivar status: the status of the answer in HTTP.
     :ivar peer: the client's address and port.
     :ivar client: where it signs a user in: from which address that one comes.
+    :ivar offence: what it costs the network of that address, if anything.
     :ivar reason: why it was refused, or has failed.
     """
 
@@ -86,6 +87,7 @@ class Tell:
     status: int
     peer: str
     client: str = ""
+    offence: str = ""
     reason: str = ""
 
 

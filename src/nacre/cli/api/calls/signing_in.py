@@ -37,6 +37,8 @@ class SignInRefused(Problem):
     :param reason: for the log: why.
     """
 
+    offence = "authfail"
+
     def __init__(self, reason: str) -> None:
         super().__init__(401, _WRONG)
         self.logged = reason
