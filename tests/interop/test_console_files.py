@@ -49,12 +49,19 @@ def send(ada: Person, name: str, content: bytes) -> None:
     assert ada.http.post(f"{path}/finish", data={"csrf": csrf}).status_code == 200
 
 
-def test_files_of_the_console_are_those_of_sftp(state: State, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "processes",
+    [[], ["--gates", "0"], ["--workers", "2"]],
+    ids=["gates", "no-gates", "workers"],
+)
+def test_files_of_the_console_are_those_of_sftp(
+    state: State, tmp_path: Path, processes: list[str]
+) -> None:
     home = tmp_path / "files"
     (home / "kept").mkdir()
     (home / "kept" / "letter.txt").write_text("dear")
     with (
-        start_nacre(state, "--api", "127.0.0.1:0", "--audit") as server,
+        start_nacre(state, "--api", "127.0.0.1:0", "--audit", *processes) as server,
         console(
             *("--api", f"http://{address_of(server)}", "--key-file", key_file(state, tmp_path))
         ) as ada,

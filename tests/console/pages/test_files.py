@@ -319,3 +319,16 @@ def test_a_server_with_another_key_gets_no_password(
         answer = browser.get("/files")
     assert (answer.status_code, "another host key" in detail(answer)) == (503, True)
     assert not [one for one in server.records if one["event"] == "vouched"]
+
+
+def test_each_field_of_the_page_has_a_label(uma: Browser, homes: Path) -> None:
+    for name in ("a", "b"):
+        (homes / "uma" / name).write_text("x")
+    text = uma.get("/files").text
+    for field in re.findall(r"<input\b[^>]*>", text):
+        if 'type="hidden"' not in field and 'type="checkbox"' not in field:
+            named = re.search(r'\bid="([^"]+)"', field)
+            assert named is not None, field
+            assert f'for="{named[1]}"' in text, field
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))

@@ -61,3 +61,18 @@ def test_the_end_of_the_console_gives_uploads_up(uma: Browser, world: World, hom
     assert uma.client.portal is not None
     uma.client.portal.call(world.app.close)
     assert os.listdir(homes / "uma") == []
+
+
+def test_an_upload_that_breaks_off_replaces_nothing_where_uploads_are_atomic(
+    uma: Browser, world: World, homes: Path
+) -> None:
+    world.resources.store.change("uma", uploads="atomic", partial_uploads="remove")
+    (homes / "uma" / "a").write_text("before")
+    answer = uma.post("/files/uploads?path=/", name="a", size="10", replace="yes")
+    path = f"/files/uploads/{answer.json()['id']}"
+    headers = {"X-CSRF": uma.csrf()}
+    sent = uma.client.post(f"{path}?offset=0", content=b"12345", headers=headers)
+    assert sent.json() == {"written": 5}
+    assert uma.post(f"{path}/cancel").status_code == 200
+    uma.get("/files")  # behind what the server does at the end of the upload
+    assert (homes / "uma" / "a").read_text() == "before"

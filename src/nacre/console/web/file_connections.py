@@ -125,6 +125,11 @@ class FileConnections:
 
         :raises APIRefused: there are none, or something with them fails.
         """
+        async with self._used(session) as found:
+            yield found.sftp
+
+    @asynccontextmanager
+    async def _used(self, session: BrowserSession) -> AsyncIterator[_Opened]:
         place = self._places.setdefault(session, _SessionFiles())
         place.waiting += 1
         try:
@@ -137,7 +142,7 @@ class FileConnections:
         if found.ending is not None:
             found.ending.cancel()
         try:
-            yield found.sftp
+            yield found
         except (NacreError, OSError) as error:
             raise told(error) from None
         finally:
@@ -150,13 +155,33 @@ class FileConnections:
 
         :raises APIRefused: there are too many.
         """
+        async with self._counted(session) as found:
+            yield found.sftp
+
+    @asynccontextmanager
+    async def upload(self, session: BrowserSession) -> AsyncIterator[tuple[SFTPClient, SFTPClient]]:
+        """Yield the same for an upload, behind an SFTP session of its own.
+
+        Without its end, a file that is open in that one is an upload that has broken off.
+
+        :raises APIRefused: there are too many transfers.
+        """
+        async with self._counted(session) as found:
+            sftp = await found.connection.sftp()
+            try:
+                yield sftp, found.sftp
+            finally:
+                sftp.close()
+
+    @asynccontextmanager
+    async def _counted(self, session: BrowserSession) -> AsyncIterator[_Opened]:
         place = self._places.setdefault(session, _SessionFiles())
         if place.transfers >= MOST_TRANSFERS:
             raise APIRefused(429, f"{MOST_TRANSFERS} transfers run already: wait for one to end")
         place.transfers += 1
         try:
-            async with self.opened(session) as sftp:
-                yield sftp
+            async with self._used(session) as found:
+                yield found
         finally:
             place.transfers -= 1
             self._tidy(session, place)

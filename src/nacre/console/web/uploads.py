@@ -22,6 +22,9 @@ from nacre.sftp.client.file import SFTPFile
 IDLE = 300.0
 """Seconds that an upload waits for its next bytes."""
 
+_END = 10.0
+"""Seconds that the end of an upload has which was given up."""
+
 _NUMBER = 16
 """Random bytes of the name of an upload."""
 
@@ -35,6 +38,7 @@ class ConsoleUpload:
     :ivar session: whose it is.
     :ivar size: bytes that are to come; None where that is not known.
     :ivar replaces: whether a file of this name may be there.
+    :ivar sftp: the SFTP session that has nothing but this file; ``others`` is that of the user.
     :ivar written: bytes that have come.
     :ivar busy: whether a request writes to it now.
     """
@@ -44,6 +48,7 @@ class ConsoleUpload:
     size: int | None
     replaces: bool
     sftp: SFTPClient
+    others: SFTPClient
     file: SFTPFile
     stack: AsyncExitStack
     written: int = 0
@@ -69,9 +74,9 @@ class Uploads:
         if size is not None and not 0 <= size <= _LARGEST:
             raise APIRefused(422, "this is no size of a file")
         async with AsyncExitStack() as stack:
-            sftp = await stack.enter_async_context(self._connections.transfer(session))
-            file = await sftp.open(path, "wb" if replaces else "xb")
-            upload = ConsoleUpload(session, path, size, replaces, sftp, file, stack.pop_all())
+            both = await stack.enter_async_context(self._connections.upload(session))
+            file = await both[0].open(path, "wb" if replaces else "xb")
+            upload = ConsoleUpload(session, path, size, replaces, *both, file, stack.pop_all())
         number = os.urandom(_NUMBER).hex()
         self._uploads[number] = upload
         self._wait(number, upload)
@@ -138,7 +143,7 @@ class Uploads:
         return upload
 
     async def cancel(self, session: BrowserSession, number: str) -> None:
-        """Give an upload up, and remove what has come, unless it has replaced something.
+        """Give an upload up: it has broken off. What has come of a new file is removed.
 
         :raises APIRefused: there is no such upload.
         """
@@ -167,11 +172,13 @@ class Uploads:
         if upload is None:
             return
         async with upload.stack:
-            with suppress(NacreError, OSError):
-                await upload.file.close()
-            if not upload.replaces:
-                with suppress(NacreError, OSError):
-                    await upload.sftp.remove(upload.path)
+            # Closed, the file would be whole. As it is, the user's --partial-uploads counts.
+            upload.sftp.close()
+            with suppress(NacreError, OSError, TimeoutError):
+                async with asyncio.timeout(_END):
+                    await upload.sftp.wait_closed()
+                    if not upload.replaces:
+                        await upload.others.remove(upload.path)
 
     async def close(self) -> None:
         """Give all uploads up."""
