@@ -132,13 +132,14 @@ class Uploads:
         upload = self.find(session, number)
         if upload.busy or upload.size not in (None, upload.written):
             raise APIRefused(409, f"{upload.written} bytes have come so far")
-        upload.busy = True
+        self._forget(number)
         try:
             await upload.file.close()
-        except (NacreError, OSError) as error:
-            await self.discard(number)
-            raise told(error) from None
-        self._forget(number)
+        except BaseException as error:
+            await _break_off(upload)
+            if isinstance(error, (NacreError, OSError)):
+                raise told(error) from None
+            raise
         await upload.stack.aclose()
         return upload
 
@@ -169,18 +170,21 @@ class Uploads:
     async def discard(self, number: str) -> None:
         """Give an upload up, if there is one of this name."""
         upload = self._forget(number)
-        if upload is None:
-            return
-        async with upload.stack:
-            # Closed, the file would be whole. As it is, the user's --partial-uploads counts.
-            upload.sftp.close()
-            with suppress(NacreError, OSError, TimeoutError):
-                async with asyncio.timeout(_END):
-                    await upload.sftp.wait_closed()
-                    if not upload.replaces:
-                        await upload.others.remove(upload.path)
+        if upload is not None:
+            await _break_off(upload)
 
     async def close(self) -> None:
         """Give all uploads up."""
         for number in list(self._uploads):
             await self.discard(number)
+
+
+async def _break_off(upload: ConsoleUpload) -> None:
+    async with upload.stack:
+        # Closed, the file would be whole. As it is, the user's --partial-uploads counts.
+        upload.sftp.close()
+        with suppress(NacreError, OSError, TimeoutError):
+            async with asyncio.timeout(_END):
+                await upload.sftp.wait_closed()
+                if not upload.replaces:
+                    await upload.others.remove(upload.path)
