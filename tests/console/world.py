@@ -213,6 +213,19 @@ class _Caller:
 
 
 @contextmanager
+def at_home(world: World, name: str) -> Iterator[Browser]:
+    """Have a browser whose requests share a loop, in which a user has signed in."""
+    browser = Browser(world)
+    with browser.client as client:
+        assert browser.sign_in(name).status_code == 303
+        try:
+            yield browser
+        finally:
+            assert client.portal is not None
+            client.portal.call(world.app.close)
+
+
+@contextmanager
 def world_at(state: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Iterator[World]:
     """Have a world up to the end of the context."""
     world = World(state, **options)

@@ -177,6 +177,10 @@ ACTIONS: tuple[Action, ...] = (
         "own",
         "own",
         ("own.show", "GET", "", "Show the user who has signed in", own.show_own, None, "Own"),
+        (
+            *("own.logins.add", "POST", "/logins", "Return a password for one login with SSH"),
+            *(own.add_login, None, "OneTimeLogin"),
+        ),
         ("own.leave", "DELETE", "/session", "Sign out", own.sign_out, None, None),
     ),
     *_rows(

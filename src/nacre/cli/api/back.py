@@ -39,6 +39,7 @@ from nacre.cli.api.streams.connections_stream import ConnectionFeed
 from nacre.cli.api.streams.log_stream import follow
 from nacre.cli.api.streams.recording_stream import recorded
 from nacre.cli.api.streams.watch_stream import watch
+from nacre.daemon.api.plan import NO_SSH, ServedSSH
 from nacre.daemon.audit.events import AuditEvent, written
 from nacre.daemon.audit.table import now
 from nacre.daemon.control.caller import ControlCaller
@@ -95,6 +96,7 @@ class Back:
     :param audited: whether each call is an event of the audit.
     :param trusted: whether its clients need no keys.
     :param recordings: the link to the process with the recordings, if there are any.
+    :param ssh: where SSH is served.
     """
 
     def __init__(
@@ -104,12 +106,13 @@ class Back:
         audited: bool,
         trusted: bool = False,
         recordings: RecordingsLink | None = None,
+        ssh: ServedSSH = NO_SSH,
     ) -> None:
         """Open the store.
 
         :raises StateError: it can't be opened.
         """
-        self._resources = Resources(state, recordings)
+        self._resources = Resources(state, recordings, ssh)
         self._judge = KeyJudge(self._resources, trusted=trusted)
         self._audited = audited
         self._pools = {work: _pool(count, work) for work, count in _THREADS.items()}
@@ -374,17 +377,19 @@ def main(
     audited: bool,
     trusted: bool,
     recordings: socket.socket | None,
+    ssh: ServedSSH,
 ) -> None:
     """Answer calls until the other processes are gone.
 
     :param recordings: the link to the process with the recordings, if there are any.
+    :param ssh: where SSH is served.
     """
     if os.geteuid() == 0:
         capabilities.keep(())
     # It needs files and the control socket: no program, and no host of a network.
     Sandbox(FILES).enter()
     link = None if recordings is None else RecordingsLink(recordings)
-    back = Back(state, audited=audited, trusted=trusted, recordings=link)
+    back = Back(state, audited=audited, trusted=trusted, recordings=link, ssh=ssh)
     asyncio.run(_run(back, sock, alive))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nacre.cli.api.recordings.asking import RecordingsLink
 from nacre.cli.api.sessions.table import APISession, APISessions
+from nacre.daemon.api.plan import NO_SSH, ServedSSH
 from nacre.daemon.store.store import FILE, UserStore
 from nacre.server.admission.bans import BanTable
 from nacre.server.admission.bucket import Buckets
@@ -74,18 +75,22 @@ class Resources:
 
     :param state: the state directory of the server.
     :ivar recordings: the link to the process with the recordings; None where nothing is recorded.
+    :ivar ssh: where SSH is served.
     :ivar store: the users, groups and bans.
     :ivar sessions: those of users who have signed in.
     :ivar sign_ins: how often each network may try to sign in.
     """
 
-    def __init__(self, state: Path, recordings: RecordingsLink | None = None) -> None:
+    def __init__(
+        self, state: Path, recordings: RecordingsLink | None = None, ssh: ServedSSH = NO_SSH
+    ) -> None:
         """Open the store.
 
         :raises StateError: it can't be opened.
         """
         self.state = state
         self.recordings = recordings
+        self.ssh = ssh
         # Once: to close a file gives up all locks that this process has on it (fcntl(2)).
         self.store = UserStore(state / FILE)
         self.sessions = APISessions()

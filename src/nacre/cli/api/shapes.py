@@ -164,6 +164,19 @@ SCHEMAS: dict[str, Schema] = {
             "usage": ref("Usage"),
         }
     ),
+    "OneTimeLogin": {
+        **record(
+            {
+                "name": _NAME,
+                "password": _TEXT,
+                "expires": _TIME,
+                "addresses": {"type": "array", "items": _TEXT},
+                "host_keys": {"type": "array", "items": _TEXT},
+            }
+        ),
+        "description": "What a login with SSH takes, by keyboard-interactive: the password counts "
+        "once. addresses are where the server listens, with the host keys host_keys.",
+    },
     "Keys": record({"keys": {"type": "array", "items": ref("Key")}}),
     "NewKey": record({"key": _KEY_LINE}),
     "Group": record(

@@ -60,6 +60,13 @@ from nacre.cli.serve.edge import parse_networks_option, parse_place
     help="The private key of the certificate, as PEM.",
 )
 @click.option(
+    "--ssh",
+    metavar="ADDR:PORT",
+    callback=parse_place,
+    help="Where the SSH server is, over which the console shows users their files. By default the "
+    "address that the API names.",
+)
+@click.option(
     "--proxy-from",
     "proxies",
     multiple=True,

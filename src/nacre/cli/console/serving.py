@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -45,6 +46,7 @@ class ConsoleSettings:
     :ivar key: the key of the API; empty for none.
     :ivar certificate: the file of the certificate for HTTPS; None for HTTP. ``certificate_key`` is
         that of its private key.
+    :ivar ssh: the address and the port of the SSH server; None for those that the API names.
     :ivar proxies: reverse proxies, which are believed, and have HTTPS for the console.
     """
 
@@ -55,6 +57,7 @@ class ConsoleSettings:
     certificate: Path | None
     certificate_key: Path | None
     proxies: NetworkSet
+    ssh: tuple[str, int] | None = None
 
     def check(self) -> None:
         """Refuse to let passwords pass over a network in the clear.
@@ -125,7 +128,8 @@ async def _serve(settings: ConsoleSettings, tell: Callable[[str], object]) -> No
         loop.add_signal_handler(number, over.set)
     api = api_at(settings.api, settings.key, settings.authority)
     secure = tls is not None or bool(settings.proxies)
-    app = Patient(console_app(api, secure=secure, proxies=settings.proxies))
+    console = console_app(api, secure=secure, proxies=settings.proxies, ssh=settings.ssh)
+    app = Patient(console)
     patience, state = None if tls is None else PATIENCE, ServerState()
     try:
         server = await loop.create_server(
@@ -143,6 +147,9 @@ async def _serve(settings: ConsoleSettings, tell: Callable[[str], object]) -> No
     finally:
         server.close()
         await drop_all(state, _END)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_END):
+                await console.close()
         await api.close()
 
 

@@ -18,6 +18,7 @@ STATIC: Mapping[str, tuple[bytes, str]] = {
     for name, kind in {
         "console.css": "text/css; charset=utf-8",
         "console.js": "text/javascript; charset=utf-8",
+        "files.js": "text/javascript; charset=utf-8",
         "replay.js": "text/javascript; charset=utf-8",
         "watch.js": "text/javascript; charset=utf-8",
         "asciinema-player.css": "text/css; charset=utf-8",

@@ -9,9 +9,12 @@ from typing import Any, Literal, TypeAlias
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from nacre.console.web.bodies import SentFiles
 from nacre.console.web.browsers import BrowserSession, BrowserSessions
 from nacre.console.web.calls import ConsoleAPI, path_of
+from nacre.console.web.file_connections import FileConnections
 from nacre.console.web.rendering import Templates
+from nacre.console.web.uploads import Uploads
 from nacre.server.admission.bucket import Buckets
 from nacre.server.admission.networks import NetworkSet
 
@@ -27,6 +30,7 @@ class Console:
 
     :ivar proxies: who is believed that a request comes from elsewhere.
     :ivar sign_ins: how often each network may try to sign in.
+    :ivar files: the files of users; ``uploads`` those that are being written.
     """
 
     api: ConsoleAPI
@@ -34,6 +38,8 @@ class Console:
     templates: Templates
     proxies: NetworkSet
     sign_ins: Buckets[bytes]
+    files: FileConnections
+    uploads: Uploads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +49,8 @@ class ConsolePage:
     :ivar path: with ``{name}`` for parameters.
     :ivar roles: whose sessions it is for; empty for everybody, without a session.
     :ivar title: its name in the navigation; empty for none.
+    :ivar takes: what is sent to it: a form, one with files behind its fields, or the bytes of a
+        file, where the key of the form is in the header ``X-CSRF``.
     """
 
     method: Literal["GET", "POST"]
@@ -50,6 +58,7 @@ class ConsolePage:
     roles: Sequence[str]
     answer: Answer
     title: str = ""
+    takes: Literal["form", "files", "bytes"] = "form"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +67,7 @@ class BrowserVisit:
 
     :ivar session: that of the browser; None for a page without one.
     :ivar form: the fields of the form that was sent.
+    :ivar sent: the files of the form; None for one without.
     :ivar menu: paths and titles of the navigation.
     """
 
@@ -65,6 +75,7 @@ class BrowserVisit:
     request: Request
     session: BrowserSession | None = None
     form: Mapping[str, str] = field(default_factory=dict)
+    sent: SentFiles | None = None
     menu: Sequence[tuple[str, str]] = ()
 
     @property

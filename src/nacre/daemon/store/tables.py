@@ -110,6 +110,15 @@ FORMER = Table(
     Column("password", String, nullable=False),
 )
 Index("former_passwords_by_user", FORMER.c.user)
+ONE_TIME = Table(
+    "one_time_passwords",
+    METADATA,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("user", ForeignKey("users.name", ondelete="CASCADE"), nullable=False),
+    Column("address", String, nullable=False),
+    Column("until", NUMBER, nullable=False),
+)
+"""Passwords for one login each: ``address`` is that of the client whom the API has given one."""
 BANS = Table(
     "bans",
     METADATA,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from nacre.cli.api.call import CheckedCall, Problem, Resources
 from nacre.cli.api.calls.factors import usage_of, user_of
 from nacre.cli.api.calls.people import shown_key
+from nacre.cli.api.calls.signing_in import CHANGE, WITH_PASSWORD
 from nacre.cli.api.sessions.table import APISession
+from nacre.daemon.store.passwords import ONE_TIME_SECONDS
 from nacre.daemon.store.values import User
 
 
@@ -40,3 +44,22 @@ def sign_out(resources: Resources, call: CheckedCall) -> object:
     """End the session that the call is made in."""
     resources.sessions.end(_session(call))
     return None
+
+
+def add_login(resources: Resources, call: CheckedCall) -> object:
+    """Return a password for one login with SSH: what the user does there, the server judges.
+
+    :raises Problem: the user's password is not enough for a login any more.
+    """
+    session, user = _session(call), _caller(resources, call)
+    if user.auth not in WITH_PASSWORD:
+        raise Problem(403, "your logins need a key, which the API does not have")
+    if user.password_expired():
+        raise Problem(403, CHANGE)
+    return {
+        "name": user.name,
+        "password": resources.store.passwords.issue(user.name, session.address),
+        "expires": int(time.time()) + ONE_TIME_SECONDS,
+        "addresses": list(resources.ssh.addresses),
+        "host_keys": list(resources.ssh.host_keys),
+    }

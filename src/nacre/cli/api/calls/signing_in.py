@@ -19,13 +19,13 @@ from nacre.server.admission.sources import network_of
 if TYPE_CHECKING:
     from nacre.daemon.store.values import User
 
-_WITH_PASSWORD = ("any", "password")
+WITH_PASSWORD = ("any", "password")
 """The ``auth`` of users who may sign in: others need a key, which nobody can show here."""
 
 _WRONG = "the name, the password or the code is wrong, or this user may not sign in"
 """What is said of each refusal: who guesses learns nothing from it."""
 
-_CHANGE = "your password has to be changed first: log in with ssh, which asks for a new one"
+CHANGE = "your password has to be changed first: log in with ssh, which asks for a new one"
 
 _BITS = (32, 64)
 """The bits of a network that has a bound of its own."""
@@ -69,7 +69,7 @@ def sign_in(resources: Resources, call: CheckedCall) -> object:
         if reason is not None:
             raise SignInRefused(reason)
     if user.password_expired():
-        raise Problem(403, _CHANGE)
+        raise Problem(403, CHANGE)
     token = resources.sessions.begin(user, address)
     return {"token": token, "name": name, "role": user.role, "expires": int(time.time() + LONGEST)}
 
@@ -80,7 +80,7 @@ def _refusal(user: User | None, address: str) -> str | None:
         return "there is no such user"
     if user.role == "none":
         return "the user's role is none"
-    if user.auth not in _WITH_PASSWORD:
+    if user.auth not in WITH_PASSWORD:
         return "the user's auth needs a key"
     return user.refusal(address=address, host=None)
 
