@@ -14,7 +14,18 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from nacre.console.pages import audit, bans, groups, now, own, recordings, sign_in, users, watch
+from nacre.console.pages import (
+    audit,
+    bans,
+    groups,
+    now,
+    own,
+    recordings,
+    security_keys,
+    sign_in,
+    users,
+    watch,
+)
 from nacre.console.web.browsers import BrowserSessions
 from nacre.console.web.calls import APIRefused, ConsoleAPI
 from nacre.console.web.forms import read_form
@@ -34,6 +45,7 @@ PAGES: tuple[ConsolePage, ...] = (
     *audit.PAGES,
     *recordings.PAGES,
     *own.PAGES,
+    *security_keys.PAGES,
 )
 """All pages. A path that is fixed stands before one with a parameter in its place."""
 
@@ -121,12 +133,14 @@ def console_app(
     *,
     secure: bool,
     proxies: NetworkSet = NO_NETWORKS,
+    origin: str = "",
     clock: Callable[[], float] = time.monotonic,
 ) -> ASGIApp:
     """Return the application.
 
     :param secure: whether browsers come by HTTPS.
     :param proxies: who is believed that a request comes from elsewhere.
+    :param origin: that of the pages, for security keys; empty where they have none.
     :param clock: returns seconds.
     """
     console = Console(
@@ -134,6 +148,7 @@ def console_app(
         sessions=BrowserSessions(secure=secure, clock=clock),
         templates=Templates(),
         proxies=proxies,
+        origin=origin,
         sign_ins=Buckets(_SIGN_IN_RATE, _SIGN_IN_BURST, _MOST_NETWORKS, clock),
     )
     pages = _Pages(console)
