@@ -207,3 +207,4 @@ def test_a_console_without_an_address_of_its_own_says_so(
         assert "--origin" in browser.get(KEYS).text
         prove(browser, password=PASSWORD)
         assert "data-webauthn" not in browser.get(KEYS).text
+        assert "own.webauthn.challenge" not in [name for _, name in world.direct.calls]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
@@ -19,21 +20,13 @@ _TOLD = (403, 404, 409, 422, 429)
 
 async def _show(visit: BrowserVisit) -> Response:
     found = await visit.get("own", "security-keys")
-    asked = await _challenge(visit, "enrolment" if found["proof"] else "proof")
-    return visit.show("security_keys.html", own=found, asked=asked, origin=visit.console.origin)
-
-
-async def _challenge(visit: BrowserVisit, use: str) -> Any:
-    """Return a challenge for a security key; None if the user has none for this address."""
-    if not visit.console.origin:
-        return None
-    try:
-        body = {"origin": visit.console.origin, "use": use}
-        return await visit.call("POST", "own", "challenge", body=body)
-    except APIRefused as error:
-        if error.status not in _TOLD:
-            raise
-        return None
+    origin = visit.console.origin
+    here = any(key["host"] == urlsplit(origin).hostname for key in found["security_keys"])
+    asked = None
+    if origin and (found["proof"] or here):
+        body = {"origin": origin, "use": "enrolment" if found["proof"] else "proof"}
+        asked = await visit.call("POST", "own", "challenge", body=body)
+    return visit.show("security_keys.html", own=found, asked=asked, origin=origin)
 
 
 async def _told(visit: BrowserVisit, method: str, *words: str, **body: Any) -> str:
