@@ -83,6 +83,7 @@ SCHEMAS: dict[str, Schema] = {
             "title": _TEXT,
             "status": {"type": "integer"},
             "detail": _TEXT,
+            "second_factor": ref("SecondFactorAsked"),
         },
         "required": ["type", "title", "status", "detail"],
     },

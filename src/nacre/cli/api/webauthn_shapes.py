@@ -60,6 +60,11 @@ WEBAUTHN_SCHEMAS: dict[str, Schema] = {
         userHandle={**_base64url(64), "type": ["string", "null"]},
     ),
     "EnrolmentAnswer": _answer(clientDataJSON=_DATA, attestationObject=_base64url(16384)),
+    "SecondFactorAsked": {
+        **record({"ticket": _TEXT, "options": _OPTIONS, "code": _FLAG}),
+        "description": "What a sign-in asks for whose password is right: a security key, or a code "
+        "if the last member is true.",
+    },
     "SecondFactor": record(
         {"name": _NAME, "ticket": _TICKET, "address": {"type": "string", "maxLength": 64}},
         {"code": _CODE, "answer": ref("KeyAnswer")},

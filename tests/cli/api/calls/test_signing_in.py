@@ -15,6 +15,8 @@ from console.authenticator import SoftKey
 from nacre.cli.api import call as call_module
 from nacre.cli.api.call import CheckedCall, Problem, Resources
 from nacre.cli.api.calls.signing_in import confirm, sign_in
+from nacre.cli.api.schema import check
+from nacre.cli.api.shapes import SCHEMAS
 from nacre.crypto.password import hash_password
 from nacre.daemon.store.totp import INTERVAL, code_at
 from nacre.daemon.store.values import Group, StoredUser
@@ -129,6 +131,7 @@ def asked(resources: Resources, **more: str) -> dict[str, Any]:
     problem = refused(resources, origin=ORIGIN, **more)
     assert "asked for a security key; from 192.0.2.7" in problem.logged
     found = problem.members()
+    check(found, SCHEMAS["Problem"], SCHEMAS)
     assert found["status"] == 401
     return dict(found["second_factor"])
 
@@ -267,3 +270,11 @@ def test_a_password_that_has_to_be_changed_begins_nothing_behind_a_key(
     key = enrol(resources, resources.store.user("alice"))
     with pytest.raises(Problem, match="log in with ssh"):
         confirm(resources, answer(key, asked(resources)))
+
+
+def test_an_origin_where_browsers_have_no_keys_is_told_whoever_signs_in(
+    resources: Resources,
+) -> None:
+    for name in ("alice", "nobody"):
+        problem = refused(resources, name=name, origin="http://files.example.org")
+        assert (problem.status, "HTTPS" in problem.detail) == (422, True)

@@ -12,7 +12,12 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from nacre.cli.api.call import CheckedCall, Problem, Resources
-from nacre.cli.api.calls.second_step import ask_key, has_second_factor, refusal_of_key
+from nacre.cli.api.calls.second_step import (
+    ask_key,
+    checked_rp_id,
+    has_second_factor,
+    refusal_of_key,
+)
 from nacre.cli.api.sessions.table import LONGEST
 from nacre.crypto.password import verify_password, verify_unknown
 from nacre.server.admission.sources import network_of
@@ -70,6 +75,8 @@ def sign_in(resources: Resources, call: CheckedCall) -> object:
         ip_address(address)
     except ValueError:
         raise Problem(422, "address is to be the IP address of the user's client") from None
+    if "origin" in call.body:
+        checked_rp_id(call.body["origin"])
     if not resources.sign_ins.take(network_of(address, _BITS)):
         raise Problem(429, "too many sign-ins: wait a minute", {"Retry-After": "60"})
     given = call.body["password"].encode("utf-8", "surrogateescape")
