@@ -159,6 +159,7 @@ class World:
         *,
         secure: bool = False,
         proxies: str = "",
+        origin: str = "",
         recordings: RecordingsLink | None = None,
     ) -> None:
         self.resources = Resources(state, recordings)
@@ -169,7 +170,7 @@ class World:
         http = httpx.AsyncClient(transport=self.direct, base_url="http://api.test")
         self.api = ConsoleAPI(key, http)
         networks = NetworkSet(parse_networks([proxies] if proxies else []))
-        self.app = console_app(self.api, secure=secure, proxies=networks)
+        self.app = console_app(self.api, secure=secure, proxies=networks, origin=origin)
         self.connections: list[Connected] = []
         self.killed: list[Kill] = []
 

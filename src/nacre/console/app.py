@@ -22,6 +22,7 @@ from nacre.console.pages import (
     now,
     own,
     recordings,
+    security_keys,
     sign_in,
     users,
     watch,
@@ -49,6 +50,7 @@ PAGES: tuple[ConsolePage, ...] = (
     *recordings.PAGES,
     *files.PAGES,
     *own.PAGES,
+    *security_keys.PAGES,
 )
 """All pages. A path that is fixed stands before one with a parameter in its place."""
 
@@ -174,6 +176,7 @@ def console_app(
     *,
     secure: bool,
     proxies: NetworkSet = NO_NETWORKS,
+    origin: str = "",
     clock: Callable[[], float] = time.monotonic,
     ssh: tuple[str, int] | None = None,
 ) -> ConsoleApp:
@@ -181,6 +184,7 @@ def console_app(
 
     :param secure: whether browsers come by HTTPS.
     :param proxies: who is believed that a request comes from elsewhere.
+    :param origin: that of the pages, for security keys; empty where they have none.
     :param clock: returns seconds.
     :param ssh: where the SSH server is; None for where the API says.
     """
@@ -191,6 +195,7 @@ def console_app(
         sessions=sessions,
         templates=Templates(),
         proxies=proxies,
+        origin=origin,
         sign_ins=Buckets(_SIGN_IN_RATE, _SIGN_IN_BURST, _MOST_NETWORKS, clock),
         files=connections,
         uploads=Uploads(connections),

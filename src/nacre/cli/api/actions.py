@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from nacre.cli.api.call import CheckedCall, Resources
-from nacre.cli.api.calls import factors, own, people, recorded, running, signing_in
+from nacre.cli.api.calls import (
+    factors,
+    own,
+    people,
+    recorded,
+    running,
+    security_keys,
+    signing_in,
+)
 from nacre.cli.api.recordings.values import MOST_ROWS
 from nacre.cli.api.schema import Schema
 from nacre.cli.api.shapes import MOST_LISTED
@@ -106,6 +114,7 @@ def _rows(
 _PAGED = frozenset({"Users", "Groups", "Members", "Bans"})
 
 _USER, _KEYS, _GROUP = "/{name}", "/{name}/keys", "/{name}"
+_SECURITY_KEYS = "/security-keys"
 
 ACTIONS: tuple[Action, ...] = (
     Action(
@@ -158,6 +167,14 @@ ACTIONS: tuple[Action, ...] = (
             *(factors.remove_factor, None, None),
         ),
         (
+            *("webauthn.list", "GET", f"{_USER}{_SECURITY_KEYS}", "List a user's security keys"),
+            *(security_keys.list_security_keys, None, "SecurityKeys"),
+        ),
+        (
+            *("webauthn.remove", "DELETE", f"{_USER}{_SECURITY_KEYS}/{{id}}"),
+            *("Remove a security key of a user", security_keys.remove_security_key, None, None),
+        ),
+        (
             *("users.usage", "GET", f"{_USER}/usage", "Show what a user stores and transfers"),
             *(factors.show_usage, None, "Usage"),
         ),
@@ -173,6 +190,28 @@ ACTIONS: tuple[Action, ...] = (
         body="SignIn",
         answer="SignedIn",
     ),
+    Action(
+        name="sessions.confirm",
+        method="POST",
+        path="/v1/sessions/confirm",
+        scope="sessions:write",
+        work="sign-in",
+        summary="Sign a user in who shows the second factor after the password",
+        perform=signing_in.confirm,
+        body="SecondFactor",
+        answer="SignedIn",
+    ),
+    Action(
+        name="own.prove",
+        method="POST",
+        path="/v1/own/proof",
+        scope="own:write",
+        work="sign-in",
+        summary="Show the second factor again, before security keys are changed",
+        perform=security_keys.prove_own,
+        body="Proof",
+        answer="Proved",
+    ),
     *_rows(
         "own",
         "own",
@@ -182,6 +221,27 @@ ACTIONS: tuple[Action, ...] = (
             *(own.add_login, None, "OneTimeLogin"),
         ),
         ("own.leave", "DELETE", "/session", "Sign out", own.sign_out, None, None),
+        (
+            *("own.webauthn.list", "GET", _SECURITY_KEYS, "List one's own security keys"),
+            *(security_keys.list_own_keys, None, "OwnSecurityKeys"),
+        ),
+        (
+            *(
+                "own.webauthn.challenge",
+                "POST",
+                "/challenge",
+                "Make a challenge for a security key",
+            ),
+            *(security_keys.challenge_own, "AskChallenge", "KeyChallenge"),
+        ),
+        (
+            *("own.webauthn.add", "POST", _SECURITY_KEYS, "Enrol a security key of one's own"),
+            *(security_keys.add_own_key, "NewSecurityKey", "SecurityKeys"),
+        ),
+        (
+            *("own.webauthn.remove", "DELETE", f"{_SECURITY_KEYS}/{{id}}"),
+            *("Remove a security key of one's own", security_keys.remove_own_key, None, None),
+        ),
     ),
     *_rows(
         "groups",

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from nacre.cli.api.recordings.asking import RecordingsLink
+from nacre.cli.api.sessions.challenges import KeyChallenges
 from nacre.cli.api.sessions.table import APISession, APISessions
 from nacre.daemon.api.plan import NO_SSH, ServedSSH
 from nacre.daemon.store.store import FILE, UserStore
@@ -78,6 +79,7 @@ class Resources:
     :ivar ssh: where SSH is served.
     :ivar store: the users, groups and bans.
     :ivar sessions: those of users who have signed in.
+    :ivar challenges: what their security keys are asked.
     :ivar sign_ins: how often each network may try to sign in.
     """
 
@@ -94,6 +96,7 @@ class Resources:
         # Once: to close a file gives up all locks that this process has on it (fcntl(2)).
         self.store = UserStore(state / FILE)
         self.sessions = APISessions()
+        self.challenges = KeyChallenges()
         self.sign_ins: Buckets[bytes] = Buckets(
             SIGN_IN_RATE, SIGN_IN_BURST, _MOST_NETWORKS, time.monotonic
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, get_type_hints
 
 from nacre.cli.api.schema import Schema, record, ref
+from nacre.cli.api.webauthn_shapes import ORIGIN, WEBAUTHN_SCHEMAS
 from nacre.cli.user.exchange import CHOICES, NUMBERS
 from nacre.daemon.audit.chain import Kept
 from nacre.daemon.store.values import GROUP_SETTINGS, ROLES, SETTINGS, GroupSettings
@@ -82,6 +83,7 @@ SCHEMAS: dict[str, Schema] = {
             "title": _TEXT,
             "status": {"type": "integer"},
             "detail": _TEXT,
+            "second_factor": ref("SecondFactorAsked"),
         },
         "required": ["type", "title", "status", "detail"],
     },
@@ -146,8 +148,9 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "SignIn": record(
         {"name": _NAME, "password": _PASSWORD, "address": {"type": "string", "maxLength": 64}},
-        {"code": {"type": "string", "maxLength": 64}},
+        {"code": {"type": "string", "maxLength": 64}, "origin": ORIGIN},
     ),
+    **WEBAUTHN_SCHEMAS,
     "SignedIn": record(
         {"token": _TEXT, "name": _NAME, "role": {"type": "string", "enum": _ROLE}, "expires": _TIME}
     ),

@@ -75,6 +75,12 @@ from nacre.cli.serve.edge import parse_networks_option, parse_place
     help="Networks of reverse proxies, which have HTTPS. The last address of their header "
     "X-Forwarded-For is believed, and cookies are for HTTPS alone; may be repeated.",
 )
+@click.option(
+    "--origin",
+    metavar="URL",
+    help="Where browsers see the console, such as https://console.example.org: security keys are "
+    "for its host name. By default that of --listen; an address of the loopback is localhost.",
+)
 @reported
 def command(key_file: Path | None, proxies: tuple[str, ...], **given: Any) -> None:
     """Serve pages where users of the server sign in, and see and do what their roles permit.

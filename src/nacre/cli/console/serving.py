@@ -24,6 +24,7 @@ from nacre.cli.api.http import (
     protocols,
     tls_context,
 )
+from nacre.cli.api.sessions.origins import WrongOrigin, rp_id_of
 from nacre.console.app import console_app
 from nacre.console.web.calls import api_at
 from nacre.daemon.processes.limits import allow_descriptors
@@ -48,6 +49,7 @@ class ConsoleSettings:
         that of its private key.
     :ivar ssh: the address and the port of the SSH server; None for those that the API names.
     :ivar proxies: reverse proxies, which are believed, and have HTTPS for the console.
+    :ivar origin: that of the pages in browsers; None for what the address says.
     """
 
     place: tuple[str, int]
@@ -58,6 +60,7 @@ class ConsoleSettings:
     certificate_key: Path | None
     proxies: NetworkSet
     ssh: tuple[str, int] | None = None
+    origin: str | None = None
 
     def check(self) -> None:
         """Refuse to let passwords pass over a network in the clear.
@@ -81,6 +84,28 @@ class ConsoleSettings:
                 raise ConfigurationError(f"--api {self.api} is not of this host: give https://")
         if (self.certificate is None) != (self.certificate_key is None):
             raise ConfigurationError("--cert and --cert-key go together")
+        if self.origin is not None:
+            try:
+                rp_id_of(self.origin)
+            except WrongOrigin as error:
+                raise ConfigurationError(f"--origin {self.origin}: {error}") from None
+
+    def pages_origin(self) -> str:
+        """Return the origin of the pages; empty where browsers permit no security keys, or where
+        only the one who runs a reverse proxy knows it."""
+        if self.origin is not None:
+            return self.origin
+        host, port = self.place
+        scheme, usual = ("http", 80) if self.certificate is None else ("https", 443)
+        if self.proxies or not port:
+            return ""
+        name = "localhost" if _is_loopback(host) else host
+        found = f"{scheme}://{name}" + ("" if port == usual else f":{port}")
+        try:
+            rp_id_of(found)
+        except WrongOrigin:
+            return ""
+        return found
 
 
 def _is_loopback(host: str) -> bool:
@@ -128,7 +153,13 @@ async def _serve(settings: ConsoleSettings, tell: Callable[[str], object]) -> No
         loop.add_signal_handler(number, over.set)
     api = api_at(settings.api, settings.key, settings.authority)
     secure = tls is not None or bool(settings.proxies)
-    console = console_app(api, secure=secure, proxies=settings.proxies, ssh=settings.ssh)
+    console = console_app(
+        api,
+        secure=secure,
+        proxies=settings.proxies,
+        ssh=settings.ssh,
+        origin=settings.pages_origin(),
+    )
     app = Patient(console)
     patience, state = None if tls is None else PATIENCE, ServerState()
     try:

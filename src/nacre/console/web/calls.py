@@ -33,12 +33,14 @@ class APIRefused(Exception):
 
     :param status: the status of the answer; 503 where there is none.
     :param detail: why, for the person at the page.
+    :param problem: all that the API says of it.
     """
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, problem: Mapping[str, Any] | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.problem = problem or {}
 
 
 class ConsoleAPI:
@@ -155,10 +157,11 @@ def _answered(answer: httpx.Response, content: bytes) -> Any:
     if answer.status_code < 400:
         return json.loads(content) if content else None
     try:
-        detail = str(json.loads(content)["detail"])
+        problem = json.loads(content)
+        detail = str(problem["detail"])
     except (ValueError, KeyError, TypeError):
-        detail = f"the API answers with status {answer.status_code}"
-    raise APIRefused(answer.status_code, detail)
+        problem, detail = {}, f"the API answers with status {answer.status_code}"
+    raise APIRefused(answer.status_code, detail, problem)
 
 
 async def _events(answer: httpx.Response) -> AsyncIterator[tuple[str, Any]]:

@@ -21,6 +21,7 @@ STATIC: Mapping[str, tuple[bytes, str]] = {
         "files.js": "text/javascript; charset=utf-8",
         "replay.js": "text/javascript; charset=utf-8",
         "watch.js": "text/javascript; charset=utf-8",
+        "webauthn.js": "text/javascript; charset=utf-8",
         "asciinema-player.css": "text/css; charset=utf-8",
         "asciinema-player.min.js": "text/javascript; charset=utf-8",
     }.items()

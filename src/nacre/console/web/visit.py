@@ -29,6 +29,7 @@ class Console:
     """What all requests share.
 
     :ivar proxies: who is believed that a request comes from elsewhere.
+    :ivar origin: that of the pages, as security keys have it; empty for none.
     :ivar sign_ins: how often each network may try to sign in.
     :ivar files: the files of users; ``uploads`` those that are being written.
     """
@@ -37,6 +38,7 @@ class Console:
     sessions: BrowserSessions
     templates: Templates
     proxies: NetworkSet
+    origin: str
     sign_ins: Buckets[bytes]
     files: FileConnections
     uploads: Uploads

@@ -102,6 +102,21 @@ RECOVERY = Table(
     Column("user", ForeignKey("users.name", ondelete="CASCADE"), primary_key=True),
     Column("hash", LargeBinary, primary_key=True),
 )
+WEBAUTHN_KEYS = Table(
+    "webauthn_keys",
+    METADATA,
+    Column("credential", LargeBinary, primary_key=True),
+    Column("user", ForeignKey("users.name", ondelete="CASCADE"), nullable=False),
+    Column("name", String, nullable=False),
+    Column("rp_id", String, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("counter", NUMBER, nullable=False),
+    Column("added", NUMBER, nullable=False),
+    Column("used", NUMBER, nullable=False),
+)
+"""Security keys of the web console: the credential ID, the host name that it signs for, and the
+signature counter of the last time that it was used."""
+Index("webauthn_keys_by_user", WEBAUTHN_KEYS.c.user, WEBAUTHN_KEYS.c.added)
 FORMER = Table(
     "former_passwords",
     METADATA,

@@ -13,7 +13,11 @@ from nacre.daemon.store.passwords import ONE_TIME_SECONDS
 from nacre.daemon.store.values import User
 
 
-def _session(call: CheckedCall) -> APISession:
+def session_of(call: CheckedCall) -> APISession:
+    """Return the session that a call is made in.
+
+    :raises Problem: it is made in none.
+    """
     # The client of a Unix socket that needs no key may call anything, and is no user.
     if call.session is None:
         raise Problem(403, "this is of a user who has signed in: show the token of a session")
@@ -21,7 +25,7 @@ def _session(call: CheckedCall) -> APISession:
 
 
 def _caller(resources: Resources, call: CheckedCall) -> User:
-    return user_of(_session(call).user, resources)
+    return user_of(session_of(call).user, resources)
 
 
 def show_own(resources: Resources, call: CheckedCall) -> object:
@@ -42,7 +46,7 @@ def show_own(resources: Resources, call: CheckedCall) -> object:
 
 def sign_out(resources: Resources, call: CheckedCall) -> object:
     """End the session that the call is made in."""
-    resources.sessions.end(_session(call))
+    resources.sessions.end(session_of(call))
     return None
 
 
