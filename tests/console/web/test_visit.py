@@ -8,7 +8,6 @@ from console.world import World
 from nacre.console.app import PAGES
 from nacre.console.web.visit import ALL, CHANGES, SEES
 
-
 OWN = ("/files/", "/you/")
 
 

@@ -55,7 +55,7 @@ def add_login(resources: Resources, call: CheckedCall) -> object:
 
     :raises Problem: the user's password is not enough for a login any more.
     """
-    session, user = _session(call), _caller(resources, call)
+    session, user = session_of(call), _caller(resources, call)
     if user.auth not in WITH_PASSWORD:
         raise Problem(403, "your logins need a key, which the API does not have")
     if user.password_expired():
