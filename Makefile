@@ -97,7 +97,7 @@ man: .venv/dev ## write the manual pages and the pages of keywords, from nacre h
 	@.venv/bin/python scripts/manual.py
 
 docs: .venv/dev ## write the reference, from the docstrings, to build/docs
-	@.venv/bin/pdoc -o build/docs nacre nacre.blocking nacre.fleet nacre.testing nacre.errors nacre.limits nacre.protocol nacre.keys
+	@.venv/bin/pdoc -o build/docs nacre nacre.apps nacre.blocking nacre.fleet nacre.testing nacre.errors nacre.limits nacre.protocol nacre.keys
 
 bench: setup .venv-bench/ready ## measure against OpenSSH, AsyncSSH, Paramiko (ONLY=sftp-get PAIRS=5 SIZE=1024)
 	@ls /usr/lib/*/libnss_wrapper.so >/dev/null 2>&1 || scripts/apt libnss-wrapper

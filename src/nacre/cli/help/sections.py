@@ -213,6 +213,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "Examples": (
             "`nacre trace alice@example.org true`: Show what is sent for a command.",
             "`nacre trace --json example.org`: The same for the shell, an object in each line.",
+            "`nacre trace --html trace.html example.org true`: Write a page to look at.",
         ),
         "Environment": (
             *_ENVIRONMENT,
