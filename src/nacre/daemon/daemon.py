@@ -94,6 +94,7 @@ class Daemon:
     :ivar node: the name of this server among those; None for that of the host.
     :ivar host_keys_seal: the file with the key that seals the host keys which these servers share;
         None if each has its own.
+    :ivar share_quotas: quotas, transfers and rates hold over all these servers.
     :ivar addresses: where to listen; empty for where the configuration says.
     :ivar users: virtual users (``store``) or this system's accounts (``system``), or where else
         virtual users are found.
@@ -124,6 +125,7 @@ class Daemon:
     store: StoreURL | None = None
     node: str | None = None
     host_keys_seal: str | None = None
+    share_quotas: bool = False
     addresses: tuple[Address, ...] = ()
     users: Literal["store", "system"] | UsersPlan = "store"
     run_as: str | None = None
@@ -280,12 +282,19 @@ class Daemon:
 
         return partial(NodesRoster, url=self.store, node=node)
 
-    def _lease(self, node: NodeIdentity | None) -> NodeLease | None:
+    def _lease(
+        self, settings: DaemonSettings, node: NodeIdentity | None, store: UserStore | None
+    ) -> NodeLease | None:
         if self.store is None or node is None:
             return None
         from nacre.daemon.nodes.lease import NodeLease
 
-        return NodeLease(self.store, node)
+        ledgers = None
+        if self.share_quotas and settings.state is not None and store is not None:
+            from nacre.daemon.nodes.ledgers import LedgerKeeper
+
+            ledgers = LedgerKeeper(self.store, settings.state, store.groups.ledgers.settle)
+        return NodeLease(self.store, node, ledgers)
 
     def _copier(
         self, settings: DaemonSettings, node: NodeIdentity | None, worker: Worker | None
@@ -463,7 +472,7 @@ class Daemon:
             metrics=metrics,
             bans=bans,
             hooks=hooks,
-            lease=self._lease(running.node),
+            lease=self._lease(settings, running.node, store),
             copier=copier,
             restart=restart,
         )

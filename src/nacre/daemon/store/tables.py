@@ -225,6 +225,22 @@ HOST_KEYS = Table(
     Column("sealed", LargeBinary, nullable=False),
 )
 """Host keys that servers share, sealed with a key that is not here."""
+LEDGERS = Table(
+    "ledgers",
+    METADATA,
+    Column("kind", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("owner", NUMBER),
+    Column("loaded", Boolean, nullable=False),
+    Column("wanted", NUMBER),
+    Column("record", LargeBinary),
+    *(
+        Column(name, NUMBER, nullable=False)
+        for name in ("period", "up", "down", "bytes", "files", "asked", "answered")
+    ),
+)
+"""What users and groups have used of their limits, on all servers of a shared store:
+:mod:`nacre.daemon.nodes.ledger_rows` has the statements."""
 SECRETS = Table(
     "settings",
     METADATA,

@@ -39,7 +39,7 @@ from nacre.daemon.accounts.virtual.shared_users import users_of
 from nacre.daemon.accounts.virtual.users import UNKNOWN_USER, VirtualUsers
 from nacre.daemon.authority.issuing import certify_login
 from nacre.daemon.store.shared import shared_directory, written_trees
-from nacre.daemon.store.values import usage_directory
+from nacre.daemon.store.values import LedgerKey, usage_directory
 from nacre.errors import (
     AccountError,
     ConnectionLost,
@@ -467,7 +467,10 @@ class StorePolicy(AccountPolicy):
 
     async def ledger(self, user: str, connection: Client, group: str | None) -> FileIO:
         """Return the ledger of a user or of a group, opened anew for one session."""
+        ledgers = None if self.lease is None else self.lease.ledgers
         work = partial(open_ledger, usage_directory(self._store.directory), user)
+        if ledgers is not None:
+            work = partial(ledgers.open, LedgerKey("user", user))
         if group is not None:
             found = self._find(user, connection)
             if found is None or all(one.group != group for one in found.shared):
@@ -475,6 +478,8 @@ class StorePolicy(AccountPolicy):
             account = await self._accounts.find(account_name(found, self._run_as))
             trees = written_trees(found, account.home) or ()
             work = partial(open_shared, shared_directory(self._store.directory), group, trees)
+            if ledgers is not None:
+                work = partial(ledgers.open, LedgerKey("group", group), trees)
         return await self.threads.run(user, work, FileIO.close)
 
     def _gone(self, name: str, connection: Client) -> str:
