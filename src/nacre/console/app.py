@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from nacre.console.pages import audit, bans, groups, now, own, recordings, sign_in, users, watch
 from nacre.console.web.browsers import BrowserSessions
 from nacre.console.web.calls import APIRefused, ConsoleAPI
+from nacre.console.web.feeds import Feeds
 from nacre.console.web.forms import read_form
 from nacre.console.web.guard import Guard
 from nacre.console.web.rendering import STATIC, Templates
@@ -129,12 +130,14 @@ def console_app(
     :param proxies: who is believed that a request comes from elsewhere.
     :param clock: returns seconds.
     """
+    sessions = BrowserSessions(secure=secure, clock=clock)
     console = Console(
         api=api,
-        sessions=BrowserSessions(secure=secure, clock=clock),
+        sessions=sessions,
         templates=Templates(),
         proxies=proxies,
         sign_ins=Buckets(_SIGN_IN_RATE, _SIGN_IN_BURST, _MOST_NETWORKS, clock),
+        feeds=Feeds(api, sessions),
     )
     pages = _Pages(console)
     routes = [Route(page.path, pages.endpoint(page), methods=[page.method]) for page in PAGES]

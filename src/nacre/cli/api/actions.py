@@ -275,6 +275,23 @@ ACTIONS: tuple[Action, ...] = (
         answer="Events",
     ),
     Action(
+        name="audit.count",
+        method="GET",
+        path="/v1/audit/counts",
+        scope="audit:read",
+        work="search",
+        summary="Count events of the audit by outcome and span of time",
+        perform=running.count_audit,
+        query={
+            "user": _TEXT,
+            "event": {"type": "string", "enum": sorted(EVENTS)},
+            "since": {**_TEXT, "default": "60m"},
+            "until": _TEXT,
+            "step": {"type": "integer", "minimum": 1, "maximum": 31 * 86400, "default": 60},
+        },
+        answer="Counts",
+    ),
+    Action(
         name="recordings.list",
         method="GET",
         path="/v1/recordings",

@@ -235,5 +235,7 @@ SCHEMAS: dict[str, Schema] = {
             "last": {**_NUMBER, "description": "The `after` of the next request."},
         }
     ),
+    "Count": record({"time": _TIME, "outcome": _TEXT, "count": _NUMBER}),
+    "Counts": record({"counts": {"type": "array", "items": ref("Count")}}),
 }
 """The schemas by their names in the document."""

@@ -11,6 +11,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from nacre.console.web.browsers import BrowserSession, BrowserSessions
 from nacre.console.web.calls import ConsoleAPI, path_of
+from nacre.console.web.charts import Throughput
+from nacre.console.web.feeds import Feeds
 from nacre.console.web.rendering import Templates
 from nacre.server.admission.bucket import Buckets
 from nacre.server.admission.networks import NetworkSet
@@ -27,6 +29,8 @@ class Console:
 
     :ivar proxies: who is believed that a request comes from elsewhere.
     :ivar sign_ins: how often each network may try to sign in.
+    :ivar feeds: what pages follow.
+    :ivar throughput: of all connections, while somebody looks at them.
     """
 
     api: ConsoleAPI
@@ -34,6 +38,8 @@ class Console:
     templates: Templates
     proxies: NetworkSet
     sign_ins: Buckets[bytes]
+    feeds: Feeds
+    throughput: Throughput = field(default_factory=Throughput)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
