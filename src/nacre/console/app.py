@@ -14,7 +14,18 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from nacre.console.pages import audit, bans, groups, now, own, recordings, sign_in, users, watch
+from nacre.console.pages import (
+    audit,
+    bans,
+    day,
+    groups,
+    now,
+    own,
+    recordings,
+    sign_in,
+    users,
+    watch,
+)
 from nacre.console.web.browsers import BrowserSessions
 from nacre.console.web.calls import APIRefused, ConsoleAPI
 from nacre.console.web.feeds import Feeds
@@ -33,6 +44,7 @@ PAGES: tuple[ConsolePage, ...] = (
     *groups.PAGES,
     *bans.PAGES,
     *audit.PAGES,
+    *day.PAGES,
     *recordings.PAGES,
     *own.PAGES,
 )

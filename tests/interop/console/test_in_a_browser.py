@@ -188,7 +188,7 @@ PAGES = {
     "user": ["/you"],
     "auditor": ["/now", "/users", "/users/alice", "/groups", "/groups/staff", "/bans", "/audit"],
 }
-PAGES["auditor"] += ["/recordings", *PAGES["user"]]
+PAGES["auditor"] += ["/audit/day?user=alice", "/recordings", *PAGES["user"]]
 PAGES["admin"] = PAGES["auditor"]
 """The pages of each role, with what those who may change something have on it."""
 

@@ -61,6 +61,12 @@ def since(seconds: float) -> str:
     return span(time.time() - seconds)
 
 
+def clock(minute: float) -> str:
+    """Return a minute of a day as a time."""
+    whole = max(0, int(minute))
+    return f"{whole // 60:02}:{whole % 60:02}"
+
+
 def words(name: str) -> str:
     """Return the name of a setting as words."""
     return name.replace("_", " ")
@@ -87,6 +93,7 @@ class Templates:
             "moment": moment,
             "span": span,
             "since": since,
+            "clock": clock,
             "words": words,
             "said": said,
         }
