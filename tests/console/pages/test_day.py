@@ -35,7 +35,7 @@ def test_a_connection_lasts_until_it_is_closed() -> None:
     events = [event("01:00", "login"), event("02:30", "command"), event("03:00", "closed")]
     (lane,) = lanes_of(events, DAY, at(12))
     assert (lane.begins, lane.ends, lane.closed) == (60, 180, True)
-    assert lane.told == "1 login, 1 command, 1 closed"
+    assert lane.told == "login 1, command 1, closed 1"
     assert [mark[0] for mark in lane.marks] == [60, 150, 180]
 
 
@@ -51,7 +51,7 @@ def test_what_was_refused_is_marked_and_is_no_open_connection() -> None:
     (lane,) = lanes_of(events, DAY, at(12))
     assert (lane.ends, lane.refused) == (60, 2)
     assert [mark[1] for mark in lane.marks] == ["bad", "bad"]
-    assert lane.told == "2 login; 2 refused or failed"
+    assert lane.told == "login 2; 2 refused or failed"
 
 
 def test_marks_of_one_minute_are_one() -> None:

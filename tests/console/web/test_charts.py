@@ -45,7 +45,8 @@ def test_where_nothing_is_counted_the_text_says_why() -> None:
 def test_the_throughput_is_the_sum_of_all_connections() -> None:
     found = Throughput()
     assert (list(found.chart().bars), "yet" in found.chart().told) == ([], True)
-    found.add(1.0, [{"rate": None}])
+    found.add(1.0, [])
+    found.add(2.0, [{"rate": None}])
     found.add(3.0, [{"rate": (1024.0, 0.0)}, {"rate": (1024.0, 2048.0)}, {"rate": None}])
     found.add(3.5, [{"rate": (9e9, 9e9)}])  # of another user's feed, at the same time
     chart = found.chart()

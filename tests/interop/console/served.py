@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,17 +25,18 @@ class ServedConsole:
     """A console beside its server.
 
     :ivar url: where the console is; ``server`` the server.
+    :ivar alice: her login.
     """
 
     def __init__(self, url: str, server: Daemon, alice: Login) -> None:
         self.url = url
         self.server = server
-        self._alice = alice
+        self.alice = alice
 
     @contextmanager
     def terminal(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         """Have OpenSSH's client at a terminal of the server; what is written to it is typed."""
-        options = self._alice.ssh("BatchMode=yes", flags=["-tt"])
+        options = self.alice.ssh("BatchMode=yes", flags=["-tt"])
         client = subprocess.Popen(
             [*options, *words],
             stdin=subprocess.PIPE,
@@ -60,20 +61,27 @@ def add_people(state: State, key: Path) -> None:
         manage(*words, "--state", state.path, typed=f"{PASSWORD}\n")
 
 
+def add_nothing(_state: State) -> None:
+    """Leave a state as it is."""
+
+
 @contextmanager
-def served_console(directory: Path, key: Path, *options: str) -> Iterator[ServedConsole]:
+def served_console(
+    directory: Path, key: Path, prepare: Callable[[State], object] = add_nothing
+) -> Iterator[ServedConsole]:
     """Serve in a directory, up to the end of the context.
 
     :param key: the private key of alice.
-    :param options: further ones of the server.
+    :param prepare: is called before the server starts.
     """
     state = State(directory / "state")
     add_people(state, key)
+    prepare(state)
     api_key = directory / "console.key"
     api_key.touch(0o600)
     api_key.write_text(make_key(state, "console", "sessions:write"))
     words = ["--api", "127.0.0.1:0", "--audit", "--record", str(directory / "recordings")]
-    with start_nacre(state, *words, *_RECORDER, *options) as server:
+    with start_nacre(state, *words, *_RECORDER) as server:
         api = f"http://{address_of(server)}"
         console = [*NACRE, "console", "--listen", "127.0.0.1:0", "--api", api]
         with Daemon("nacre console", [*console, "--key-file", api_key]) as running:

@@ -45,7 +45,7 @@ class DayLane:
     @property
     def told(self) -> str:
         """What it did, in words."""
-        said = ", ".join(f"{count} {event}" for event, count in self.counts.items())
+        said = ", ".join(f"{event} {count}" for event, count in self.counts.items())
         return f"{said}; {self.refused} refused or failed" if self.refused else said
 
 

@@ -55,6 +55,8 @@ class Throughput:
         if self._samples and at - self._samples[-1][0] < _LEAST_BETWEEN:
             return
         rates = [row["rate"] for row in rows if row["rate"] is not None]
+        if rows and not rates:
+            return  # the first of a feed, which has no rates
         self._samples.append((at, sum(one[0] for one in rates), sum(one[1] for one in rates)))
 
     def chart(self) -> ConsoleChart:
