@@ -220,6 +220,10 @@ def _sessions(api: APIClient, alice: Login) -> None:
 def _recordings(api: APIClient) -> None:
     found = api.call("recordings.list", params={"user": "alice", "limit": 1}).json()
     (newest,) = found["recordings"]
+    day, _, file = newest["path"].partition("/")
+    where = {"day": day, "file": file}
+    moments = api.call("recordings.search", where, params={"text": "e"}).json()["moments"]
+    assert all("e" in one["text"] for one in moments)
     assert (newest["kind"], newest["sealed"], found["next"]) == ("command", False, newest["path"])
     day, _, file = newest["path"].partition("/")
     head, *events = api.recording(day, file).splitlines()

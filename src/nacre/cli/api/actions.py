@@ -301,6 +301,7 @@ ACTIONS: tuple[Action, ...] = (
         perform=recorded.list_recordings,
         query={
             "user": {"type": "string", "maxLength": 64},
+            "connection": {"type": "string", "maxLength": 64},
             "since": _TEXT,
             "after": {"type": "string", "maxLength": 160, "default": ""},
             "limit": {"type": "integer", "minimum": 1, "maximum": MOST_ROWS, "default": MOST_ROWS},
@@ -316,6 +317,17 @@ ACTIONS: tuple[Action, ...] = (
         summary="Return a recording, as asciicast",
         perform=_by_other_means,
         media="application/x-asciicast",
+    ),
+    Action(
+        name="recordings.search",
+        method="GET",
+        path="/v1/recordings/{day}/{file}/search",
+        scope="recordings:read",
+        work="search",
+        summary="Return the moments at which a recording has a text",
+        perform=recorded.search_recording,
+        query={"text": {"type": "string", "minLength": 1, "maxLength": 256}},
+        answer="Moments",
     ),
     Action(
         name="log.follow",

@@ -221,7 +221,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Recording": record(
         {
-            **dict.fromkeys(("user", "from", "kind", "path"), _TEXT),
+            **dict.fromkeys(("user", "from", "kind", "connection", "path"), _TEXT),
             **dict.fromkeys(("seconds", "bytes"), _NUMBER),
             "began": _TIME,
             "sealed": _FLAG,
@@ -233,6 +233,15 @@ SCHEMAS: dict[str, Schema] = {
         {
             "events": {"type": "array", "items": ref("Event")},
             "last": {**_NUMBER, "description": "The `after` of the next request."},
+        }
+    ),
+    "Moments": record(
+        {
+            "moments": {
+                "type": "array",
+                "items": record({"at": {"type": "number", "minimum": 0}, "text": _TEXT}),
+            },
+            "more": _FLAG,
         }
     ),
     "Count": record({"time": _TIME, "outcome": _TEXT, "count": _NUMBER}),

@@ -67,6 +67,12 @@ def clock(minute: float) -> str:
     return f"{whole // 60:02}:{whole % 60:02}"
 
 
+def elapsed(seconds: float) -> str:
+    """Return a time of a recording: minutes and seconds."""
+    sign, whole = ("-" if seconds < 0 else ""), abs(seconds)
+    return f"{sign}{int(whole // 60)}:{whole % 60:04.1f}"
+
+
 def words(name: str) -> str:
     """Return the name of a setting as words."""
     return name.replace("_", " ")
@@ -94,6 +100,7 @@ class Templates:
             "span": span,
             "since": since,
             "clock": clock,
+            "elapsed": elapsed,
             "words": words,
             "said": said,
         }
