@@ -34,9 +34,13 @@ class ServedConsole:
         self.alice = alice
 
     @contextmanager
-    def terminal(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-        """Have OpenSSH's client at a terminal of the server; what is written to it is typed."""
-        options = self.alice.ssh("BatchMode=yes", flags=["-tt"])
+    def terminal(self, *words: str, master: str = "") -> Iterator[subprocess.Popen[bytes]]:
+        """Have OpenSSH's client at a terminal of the server; what is written to it is typed.
+
+        :param master: the path of a socket for other clients, which share the connection.
+        """
+        shared = ["ControlMaster=yes", f"ControlPath={master}"] if master else []
+        options = self.alice.ssh("BatchMode=yes", *shared, flags=["-tt"])
         client = subprocess.Popen(
             [*options, *words],
             stdin=subprocess.PIPE,

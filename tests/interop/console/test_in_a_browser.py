@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pyotp
@@ -13,6 +14,7 @@ from playwright.sync_api import Dialog
 
 from interop.console.browsing import VisitedPage, Visitors, axe
 from interop.console.served import PASSWORD, ServedConsole
+from interop.programs import check, require
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
 
@@ -182,6 +184,31 @@ def test_a_recording_is_played_also_from_a_moment_on(
         otto.page.reload()
         otto.page.get_by_text("first-42").wait_for()
         assert otto.page.get_by_text("second-43").count() == 0
+
+
+def test_a_recording_is_searched_beside_what_was_done_with_files(
+    served: ServedConsole, visitors: Visitors
+) -> None:
+    with tempfile.TemporaryDirectory() as short:
+        command = "echo begun; read word; echo needle-$((40 + 4))"
+        with served.terminal(command, master=f"{short}/m") as client:
+            assert client.stdout is not None
+            assert client.stdout.readline() == b"begun\r\n"
+            sftp = [require("sftp"), "-F", "none", "-b", "-", "-o", f"ControlPath={short}/m"]
+            check([*sftp, "alice@127.0.0.1"], input=b"mkdir made-by-sftp\n")
+            _typed(client, "go")
+            assert b"needle-44" in client.communicate(timeout=30)[0]
+    with visitors.page("otto") as otto:
+        otto.open("/recordings?user=alice")
+        otto.page.get_by_role("link", name="Play the recording").first.click()
+        otto.page.locator(".moments").get_by_text("made-by-sftp").wait_for()
+        otto.fill(text="needle")
+        otto.press("Search")
+        found = otto.page.get_by_role("listitem").filter(has_text="needle-44")
+        found.get_by_role("link").click()
+        otto.page.wait_for_url("**#t=*")
+        otto.page.locator(".ap-term-text").get_by_text("needle-44").wait_for()
+        _check(otto, axe())
 
 
 PAGES = {

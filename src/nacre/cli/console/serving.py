@@ -33,8 +33,8 @@ _LONGEST_KEY = 256
 _BACKLOG = 128
 
 MOST_CONNECTIONS = 1024
-"""Browsers' connections at once; each open page that follows something has one. It costs some
-50 KiB (``python -m bench.console``)."""
+"""Browsers' connections at once; each open page that follows something has one. It costs 64 KB
+(``python -m bench.console``)."""
 
 _END = 5.0
 """Seconds that what answers a request has to end."""
