@@ -21,6 +21,9 @@ _MOST_LANES = 60
 """Connections that are drawn; the table has all."""
 
 _MINUTES = 1440
+_NEEDED = ("time", "connection", "peer", "event", "outcome")
+"""What is kept of an event: the fields may be long."""
+
 _BAD = ("failure", "refused")
 
 
@@ -137,7 +140,7 @@ async def _events(visit: BrowserVisit, user: str, day: date, after: date) -> lis
     while len(found) < MOST:
         query = {"user": user, **times, "limit": _AT_ONCE, "after": last}
         page = await visit.get("audit", query=query)
-        found += page["events"]
+        found += ({name: one[name] for name in _NEEDED} for one in page["events"])
         last = page["last"]
         if len(page["events"]) < _AT_ONCE:
             break
