@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,13 +18,18 @@ EVIL = "<script>alert(1)</script>"
 SHELL, STARTED = "2030-01-02/000100.000-uma-a.cast", 1_893_542_460.0
 
 
-def write(directory: Path, path: str, started: float, *lines: object, **own: str) -> None:
+def write(directory: Path, path: str, started: float, *lines: object, **own: object) -> None:
     """Write a recording of uma's connection 1.7."""
     file = directory / path
     file.parent.mkdir(exist_ok=True)
-    facts = {"user": "uma", "from": "192.0.2.9", "connection": "1.7", "kind": "shell", **own}
-    head = {"version": 3, "term": {"cols": 80, "rows": 24}, "nacre": {**facts, "started": started}}
+    facts = {"user": "uma", "from": "192.0.2.9", "connection": 7, "gate": 1, "kind": "shell"}
+    head = {
+        "version": 3,
+        "term": {"cols": 80, "rows": 24},
+        "nacre": {**facts, **own, "started": started},
+    }
     file.write_text("".join(json.dumps(one) + "\n" for one in (head, *lines)))
+    os.utime(file, (started + 60, started + 60))  # the last write: the end
 
 
 def note(interval: float, **fields: str) -> list[object]:
@@ -59,16 +66,26 @@ def test_operations_have_the_time_of_the_recording(world: World, directory: Path
 @pytest.mark.parametrize(
     "other",
     [
-        {"kind": "connection", "connection": "1.8"},
+        {"kind": "connection", "connection": 8},
+        {"kind": "connection", "gate": 2},
         {"kind": "connection", "from": "192.0.2.8"},
         {"kind": "connection", "user": "eve"},
         {"kind": "command"},
     ],
 )
 def test_other_recordings_are_not_beside(
-    world: World, directory: Path, other: dict[str, str]
+    world: World, directory: Path, other: dict[str, Any]
 ) -> None:
     write(directory, "2030-01-02/000101.000-uma-b.cast", STARTED + 1, note(1.0, op="x"), **other)
+    assert "Files and forwards" not in shown(world)
+
+
+@pytest.mark.parametrize("later", [-7200.0, 7200.0])
+def test_another_connection_of_the_same_number_is_not_beside(
+    world: World, directory: Path, later: float
+) -> None:
+    path = "2030-01-02/000101.000-uma-b.cast"
+    write(directory, path, STARTED + later, note(1.0, op="x"), kind="connection")
     assert "Files and forwards" not in shown(world)
 
 

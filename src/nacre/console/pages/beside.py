@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,10 +45,10 @@ async def notes_beside(visit: BrowserVisit, day: str, file: str) -> list[Recorde
     :raises APIRefused: there is no such recording.
     """
     own = await _facts(visit, day, file)
-    if not isinstance(own.get(_CONNECTION), str) or not isinstance(own.get("started"), int | float):
+    if not isinstance(own.get("started"), int | float) or _CONNECTION not in own:
         return []
     found: list[RecordedNote] = []
-    for row in await _recordings(visit, own):
+    for row in await _recordings(visit, own, f"{day}/{file}"):
         with suppress(APIRefused):
             found += await _notes(visit, row["path"], own["started"])
     return sorted(found, key=lambda one: one.at)[:MOST_NOTES]
@@ -66,26 +66,40 @@ async def _facts(visit: BrowserVisit, day: str, file: str) -> Mapping[str, Any]:
     return {}
 
 
-async def _recordings(visit: BrowserVisit, own: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Return the recordings of a connection, which has the same number and the same client."""
+async def _recordings(
+    visit: BrowserVisit, own: Mapping[str, Any], path: str
+) -> list[Mapping[str, Any]]:
+    """Return the recordings of a connection that were written while a session of it went on.
+
+    After a start of the server, another connection may have the same number.
+    """
     try:
         since = datetime.fromtimestamp(own["started"] - _DAY, UTC)
     except (ValueError, OverflowError, OSError):
         return []
-    query: dict[str, Any] = {"user": own.get("user", ""), _CONNECTION: own[_CONNECTION]}
+    named = ".".join(str(own[name]) for name in ("gate", _CONNECTION) if name in own)
+    query: dict[str, Any] = {"user": own.get("user", ""), _CONNECTION: named}
     query["since"] = f"{since:%Y-%m-%dT%H:%M:%SZ}"
-    found: list[Mapping[str, Any]] = []
+    rows: list[Mapping[str, Any]] = []
     for _ in range(_MOST_ASKED):
         answer = await visit.get("recordings", query=query)
-        found += [
-            one
-            for one in answer["recordings"]
-            if one["kind"] == _CONNECTION and one["from"] == own.get("from")
-        ]
+        rows += answer["recordings"]
         if answer["next"] is None:
             break
         query["after"] = answer["next"]
-    return [one for one in found if not one["sealed"]]
+    ends = next((_end_of(one) for one in rows if one["path"] == path), float("inf"))
+    return [
+        one
+        for one in rows
+        if (one["kind"], one["from"], one["sealed"]) == (_CONNECTION, own.get("from"), False)
+        and one["began"] <= ends
+        and _end_of(one) >= own["started"]
+    ]
+
+
+def _end_of(row: Mapping[str, Any]) -> float:
+    """Return when a recording ended: its times are rounded."""
+    return float(row["began"] + row["seconds"] + 1)
 
 
 async def _notes(visit: BrowserVisit, path: str, started: float) -> list[RecordedNote]:

@@ -111,6 +111,6 @@ def test_what_is_too_long_is_not_searched(
 
 def test_recordings_are_found_by_their_connection(resources: Resources, tmp_path: Path) -> None:
     file = write(tmp_path / "recordings", "2030-01-04/c.cast", "alice", 1_893_700_000.0)
-    file.write_text(file.read_text().replace('"kind"', '"connection": "1.7", "kind"'))
+    file.write_text(file.read_text().replace('"kind"', '"connection": 7, "gate": 1, "kind"'))
     found: Any = list_recordings(resources, call(connection="1.7"))
     assert [one["path"] for one in found["recordings"]] == ["2030-01-04/c.cast"]

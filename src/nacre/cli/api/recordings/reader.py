@@ -102,7 +102,7 @@ class RecordingReader:
         texts = {name: safe(str(facts.get(name, "")), _MOST_SHOWN) for name in _TEXTS}
         return {
             **texts,
-            "connection": safe(str(facts.get("connection", "")), _MOST_NUMBER),
+            "connection": safe(_connection(facts), _MOST_NUMBER),
             "from": safe(str(facts.get("from", "")), _MOST_SHOWN),
             "began": int(facts["started"]),
             "seconds": max(0, round(status.st_mtime - facts["started"])),
@@ -110,6 +110,11 @@ class RecordingReader:
             "sealed": path.endswith(SEALED),
             "path": path,
         }
+
+
+def _connection(facts: Mapping[str, Any]) -> str:
+    """Return the connection as the list of connections names it: with the gate, if there is one."""
+    return ".".join(str(facts[name]) for name in ("gate", "connection") if name in facts)
 
 
 def _is_wanted(row: Mapping[str, Any], wanted: WantedRecordings) -> bool:
