@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from nacre.console.pages import (
     audit,
     bans,
+    day,
     files,
     groups,
     now,
@@ -30,6 +31,7 @@ from nacre.console.pages import (
 from nacre.console.web.bodies import SentFiles, read_files
 from nacre.console.web.browsers import BrowserSessions
 from nacre.console.web.calls import APIRefused, ConsoleAPI
+from nacre.console.web.feeds import Feeds
 from nacre.console.web.file_connections import FileConnections
 from nacre.console.web.forms import check_origin, read_form
 from nacre.console.web.guard import Guard
@@ -47,6 +49,7 @@ PAGES: tuple[ConsolePage, ...] = (
     *groups.PAGES,
     *bans.PAGES,
     *audit.PAGES,
+    *day.PAGES,
     *recordings.PAGES,
     *files.PAGES,
     *own.PAGES,
@@ -199,6 +202,7 @@ def console_app(
         sign_ins=Buckets(_SIGN_IN_RATE, _SIGN_IN_BURST, _MOST_NETWORKS, clock),
         files=connections,
         uploads=Uploads(connections),
+        feeds=Feeds(api, sessions),
     )
     pages = _Pages(console)
     routes = [Route(page.path, pages.endpoint(page), methods=[page.method]) for page in PAGES]

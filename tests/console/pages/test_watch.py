@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from console.world import World, connected
-from nacre.console.pages.watch import Played
+from nacre.console.pages import watch as module
+from nacre.console.pages.watch import Played, WatchFeed
 
 
 def test_each_session_has_a_page_with_the_player_and_its_policy(world: World) -> None:
@@ -33,11 +35,60 @@ def test_what_the_session_prints_comes_as_the_player_takes_it(world: World) -> N
     answer = browser.get("/watch/1.4/events?channel=0")
     assert ("user:otto", "connection.watch") in world.direct.calls
     lines = [one[6:] for one in answer.text.splitlines() if one.startswith("data: ")]
-    first, output, resized = (json.loads(one) for one in lines)
-    assert (first["cols"], first["rows"], first["init"]) == (100, 30, "$ ")
-    assert output[1:] == ["o", "ls\r\n"]
-    assert resized[1:] == ["r", "80x24"]
+    first, *others = (json.loads(one) for one in lines)
+    printed = first["init"] + "".join(one[2] for one in others if one[1] == "o")
+    assert printed == "$ ls\r\n"
     assert answer.text.endswith("event: done\ndata:\n\n")
+
+
+async def feed(*events: tuple[str, Any]) -> WatchFeed:
+    """Return a feed that has taken events."""
+    unused: Any = None
+    found = WatchFeed(unused, unused, "/x")
+    for name, data in events:
+        await found.take(name, data, "")
+    return found
+
+
+def shown(text: str) -> list[Any]:
+    return [json.loads(one[6:]) for one in text.split("\n\n") if one]
+
+
+SIZE, SCREEN = ("size", {"columns": 100, "rows": 30}), ("screen", {"text": "$ "})
+
+
+async def test_a_page_gets_each_message_once_and_a_later_one_gets_the_sum() -> None:
+    found = await feed(SIZE)
+    assert found.behind(-1) == (-1, ""), "there is no screen yet"
+    await found.take(*SCREEN, "")
+    place, text = found.behind(-1)
+    (first,) = shown(text)
+    assert (first["cols"], first["rows"], first["init"]) == (100, 30, "$ ")
+    assert found.behind(place) == (place, "")
+    await found.take("output", {"text": "ls\r\n"}, "")
+    await found.take("size", {"columns": 80, "rows": 24}, "")
+    _, text = found.behind(place)
+    output, resized = shown(text)
+    assert (output[1:], resized[1:]) == (["o", "ls\r\n"], ["r", "80x24"])
+    (late,) = shown(found.behind(-1)[1])
+    assert (late["cols"], late["rows"], late["init"]) == (80, 24, "$ ls\r\n")
+    assert found.is_stale(), "a full-screen program draws itself for the new size"
+    assert await found.take("end", {"status": 0}, "") is False
+
+
+async def test_what_is_kept_of_a_session_is_bounded_and_a_slow_page_skips() -> None:
+    found = await feed(SIZE, SCREEN)
+    place, _ = found.behind(-1)
+    line = "x" * 998 + "\r\n"
+    for _ in range(1000):
+        await found.take("output", {"text": line}, "")
+    assert sum(len(one) for one in found._messages) <= module._KEPT
+    (anew,) = shown(found.behind(place)[1])
+    assert len(anew["init"]) <= module._SCREEN
+    assert anew["init"].startswith("xxx"), "it begins with a whole line"
+    assert found.is_stale()
+    await found.take(*SCREEN, "")
+    assert not found.is_stale()
 
 
 def test_what_has_no_terminal_has_whole_lines_nevertheless() -> None:

@@ -237,7 +237,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Recording": record(
         {
-            **dict.fromkeys(("user", "from", "kind", "path"), _TEXT),
+            **dict.fromkeys(("user", "from", "kind", "connection", "path"), _TEXT),
             **dict.fromkeys(("seconds", "bytes"), _NUMBER),
             "began": _TIME,
             "sealed": _FLAG,
@@ -251,5 +251,16 @@ SCHEMAS: dict[str, Schema] = {
             "last": {**_NUMBER, "description": "The `after` of the next request."},
         }
     ),
+    "Moments": record(
+        {
+            "moments": {
+                "type": "array",
+                "items": record({"at": {"type": "number", "minimum": 0}, "text": _TEXT}),
+            },
+            "more": _FLAG,
+        }
+    ),
+    "Count": record({"time": _TIME, "outcome": _TEXT, "count": _NUMBER}),
+    "Counts": record({"counts": {"type": "array", "items": ref("Count")}}),
 }
 """The schemas by their names in the document."""

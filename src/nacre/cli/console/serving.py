@@ -33,6 +33,11 @@ from nacre.server.admission.networks import NetworkSet
 
 _LONGEST_KEY = 256
 _BACKLOG = 128
+
+MOST_CONNECTIONS = 1024
+"""Browsers' connections at once; each open page that follows something has one. It costs 64 KB
+(``python -m bench.console``)."""
+
 _END = 5.0
 """Seconds that what answers a request has to end."""
 
@@ -164,7 +169,7 @@ async def _serve(settings: ConsoleSettings, tell: Callable[[str], object]) -> No
     patience, state = None if tls is None else PATIENCE, ServerState()
     try:
         server = await loop.create_server(
-            protocols(config_of(app), state=state),
+            protocols(config_of(app), state=state, most=MOST_CONNECTIONS),
             *settings.place,
             ssl=tls,
             ssl_handshake_timeout=patience,

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from starlette.responses import Response
 
-from nacre.console.web.calls import APIRefused, path_of, quoted
+from nacre.console.web.calls import path_of, quoted
+from nacre.console.web.feeds import Feed
 from nacre.console.web.guard import PLAYER_POLICY
 from nacre.console.web.streams import event_stream
 from nacre.console.web.visit import SEES, BrowserVisit, ConsolePage
+from nacre.limits import KIB
 
 _USUAL_SIZE = 80, 24
 """Columns and rows of what has no terminal."""
+
+_SCREEN = 32 * KIB
+"""Characters of output that a page which comes later begins with, as in the API."""
+
+_KEPT = 256 * KIB
+"""Characters of messages that wait for pages which are slow."""
 
 
 async def _show(visit: BrowserVisit) -> Response:
@@ -36,15 +45,81 @@ async def _messages(visit: BrowserVisit) -> AsyncGenerator[str, None]:
     channel = visit.asked("channel")
     if channel.isascii() and channel.isdecimal():
         path += f"?channel={channel}"
-    played = Played()
-    with suppress(APIRefused):
-        async with visit.console.api.stream(visit.own.token, path) as events:
-            async for name, data in events:
-                if not visit.console.sessions.holds(visit.own):
-                    break
-                for message in played.messages(name, data, time.monotonic()):
-                    yield f"data: {json.dumps(message)}\n\n"
+    with visit.console.feeds.joined(visit.own, path, WatchFeed) as feed:
+        place = -1
+        while True:
+            changed = feed.changed
+            if not feed.holds(visit.own):
+                break
+            place, text = feed.behind(place)
+            if text:
+                yield text
+            if feed.over:
+                break
+            await changed.wait()
     yield "event: done\ndata:\n\n"
+
+
+class WatchFeed(Feed):
+    """What a session prints, for all pages of a user: messages to the player, each made once.
+
+    A page that comes later, or reads too slowly, gets the end of the output as its screen.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._played = Played()
+        self._messages: deque[str] = deque()
+        self._next = self._length = 0
+        self._screen: str | None = None
+        self._stale = False
+
+    def is_stale(self) -> bool:
+        """Tell whether a full-screen program has to draw itself anew for who comes now."""
+        return self._stale
+
+    async def take(self, name: str, data: Any, _token: str) -> bool:
+        """Take an event of the session."""
+        for message in self._played.messages(name, data, time.monotonic()):
+            self._keep(_written(message))
+        if name == "screen":
+            self._screen, self._stale = data["text"], False
+        elif self._screen is not None and name == "output":
+            self._screen += data["text"]
+            if len(self._screen) > _SCREEN:
+                self._screen, self._stale = _end_of(self._screen), True
+        elif self._screen is not None and name == "size":
+            self._stale = True
+        return name != "end"
+
+    def _keep(self, text: str) -> None:
+        self._messages.append(text)
+        self._next += 1
+        self._length += len(text)
+        while self._length > _KEPT and len(self._messages) > 1:
+            self._length -= len(self._messages.popleft())
+
+    def behind(self, place: int) -> tuple[int, str]:
+        """Return the messages behind a place, and the place behind these.
+
+        :param place: -1 for a page that has had nothing.
+        """
+        if self._screen is None:
+            return place, ""
+        missed = self._next - place
+        if place < 0 or missed > len(self._messages):
+            return self._next, _written(self._played.screen(self._screen, time.monotonic()))
+        return self._next, "".join(islice(self._messages, len(self._messages) - missed, None))
+
+
+def _written(message: Any) -> str:
+    return f"data: {json.dumps(message)}\n\n"
+
+
+def _end_of(text: str) -> str:
+    """Return the end of an output, from the beginning of a line on if there is one."""
+    end = text[-_SCREEN // 2 :]
+    return end[end.find("\n") + 1 :]
 
 
 class Played:
@@ -64,12 +139,7 @@ class Played:
         at = round(now - began, 3)
         if name == "screen":
             self._began = began
-            yield {
-                "cols": self._columns,
-                "rows": self._rows,
-                "time": at,
-                "init": self._text(data["text"]),
-            }
+            yield self.screen(data["text"], now)
         elif name == "size":
             self._terminal = True
             self._columns, self._rows = data["columns"], data["rows"]
@@ -77,6 +147,15 @@ class Played:
                 yield [at, "r", f"{self._columns}x{self._rows}"]
         elif name == "output" and self._began is not None:
             yield [at, "o", self._text(data["text"])]
+
+    def screen(self, text: str, now: float) -> dict[str, Any]:
+        """Return the message that a player begins with, or begins anew with.
+
+        :param text: what the screen shows.
+        """
+        at = 0.0 if self._began is None else round(now - self._began, 3)
+        size = {"cols": self._columns, "rows": self._rows}
+        return {**size, "time": at, "init": self._text(text)}
 
     def _text(self, text: str) -> str:
         # What has no terminal ends its lines by a line feed alone.

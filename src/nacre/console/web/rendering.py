@@ -63,6 +63,18 @@ def since(seconds: float) -> str:
     return span(time.time() - seconds)
 
 
+def clock(minute: float) -> str:
+    """Return a minute of a day as a time."""
+    whole = max(0, int(minute))
+    return f"{whole // 60:02}:{whole % 60:02}"
+
+
+def elapsed(seconds: float) -> str:
+    """Return a time of a recording: minutes and seconds."""
+    sign, whole = ("-" if seconds < 0 else ""), abs(seconds)
+    return f"{sign}{int(whole // 60)}:{whole % 60:04.1f}"
+
+
 def words(name: str) -> str:
     """Return the name of a setting as words."""
     return name.replace("_", " ")
@@ -89,6 +101,8 @@ class Templates:
             "moment": moment,
             "span": span,
             "since": since,
+            "clock": clock,
+            "elapsed": elapsed,
             "words": words,
             "said": said,
         }

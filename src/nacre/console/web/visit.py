@@ -12,6 +12,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from nacre.console.web.bodies import SentFiles
 from nacre.console.web.browsers import BrowserSession, BrowserSessions
 from nacre.console.web.calls import ConsoleAPI, path_of
+from nacre.console.web.charts import Throughput
+from nacre.console.web.feeds import Feeds
 from nacre.console.web.file_connections import FileConnections
 from nacre.console.web.rendering import Templates
 from nacre.console.web.uploads import Uploads
@@ -32,6 +34,8 @@ class Console:
     :ivar origin: that of the pages, as security keys have it; empty for none.
     :ivar sign_ins: how often each network may try to sign in.
     :ivar files: the files of users; ``uploads`` those that are being written.
+    :ivar feeds: what pages follow.
+    :ivar throughput: of all connections, while somebody looks at them.
     """
 
     api: ConsoleAPI
@@ -42,6 +46,8 @@ class Console:
     sign_ins: Buckets[bytes]
     files: FileConnections
     uploads: Uploads
+    feeds: Feeds
+    throughput: Throughput = field(default_factory=Throughput)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
