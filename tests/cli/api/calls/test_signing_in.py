@@ -18,7 +18,7 @@ from nacre.cli.api.calls.signing_in import confirm, sign_in
 from nacre.cli.api.schema import check
 from nacre.cli.api.shapes import SCHEMAS
 from nacre.crypto.password import hash_password
-from nacre.daemon.store.totp import INTERVAL, code_at
+from nacre.daemon.store.second_factor.totp import INTERVAL, code_at
 from nacre.daemon.store.values import Group, StoredUser
 from nacre.server.admission.bans import Ban
 from nacre.server.admission.networks import parse_network
