@@ -212,7 +212,7 @@ def test_a_recording_is_searched_beside_what_was_done_with_files(
 
 
 PAGES = {
-    "user": ["/you"],
+    "user": ["/you", "/files"],
     "auditor": ["/now", "/users", "/users/alice", "/groups", "/groups/staff", "/bans", "/audit"],
 }
 PAGES["auditor"] += ["/audit/day?user=alice", "/recordings", *PAGES["user"]]
