@@ -126,9 +126,9 @@ def _watch(ada: Person, alice: Login) -> None:
         number = re.search(r'name="id" value="([^"]+)"', table)
         assert number is not None
         with ada.http.stream("GET", f"/watch/{number[1]}/events") as answer:
-            played = (json.loads(one[6:]) for one in answer.iter_lines() if one[:6] == "data: ")
-            assert next(played)["init"].startswith("here\r\n")
-            assert "ada through " in next(played)[2], "the session's user is told"
+            shown = (json.loads(one[6:]) for one in answer.iter_lines() if one[:6] == "data: ")
+            assert next(shown)["text"].startswith("here\n")
+            assert "ada through " in next(shown)["text"], "the session's user is told"
         reason = {"reason": "The host goes down at noon."}
         assert ada.post("/now/end", id=number[1], **reason).status_code == 303
         assert b"The host goes down at noon." in client.communicate(timeout=20)[1]

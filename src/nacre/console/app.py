@@ -11,8 +11,9 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
 
 from nacre.console.pages import audit, bans, groups, now, own, recordings, sign_in, users, watch
 from nacre.console.web.browsers import BrowserSessions
@@ -20,6 +21,7 @@ from nacre.console.web.calls import APIRefused, ConsoleAPI
 from nacre.console.web.forms import read_form
 from nacre.console.web.guard import Guard
 from nacre.console.web.rendering import STATIC, Templates
+from nacre.console.web.sockets import ConsoleSocket, serve_socket
 from nacre.console.web.visit import BrowserVisit, Console, ConsolePage
 from nacre.server.admission.bucket import Buckets
 from nacre.server.admission.networks import NetworkSet
@@ -36,6 +38,9 @@ PAGES: tuple[ConsolePage, ...] = (
     *own.PAGES,
 )
 """All pages. A path that is fixed stands before one with a parameter in its place."""
+
+SOCKETS: tuple[ConsoleSocket, ...] = (*watch.SOCKETS,)
+"""All WebSockets of pages."""
 
 _SIGN_IN_RATE, _SIGN_IN_BURST, _MOST_NETWORKS = 1 / 6, 10.0, 1024
 """Tries to sign in per second of one network in the long run, and at once, as in the API: whoever
@@ -63,6 +68,14 @@ class _Pages:
                 return self._refused(visit, error)
 
         return answer
+
+    def socket_endpoint(self, row: ConsoleSocket) -> Callable[[WebSocket], Awaitable[None]]:
+        """Return what serves a WebSocket."""
+
+        async def serve(websocket: WebSocket) -> None:
+            await serve_socket(self._console, row, websocket)
+
+        return serve
 
     def _visit(self, request: Request, form: dict[str, str] | None = None) -> BrowserVisit:
         session = self._console.sessions.find(request.cookies)
@@ -137,7 +150,10 @@ def console_app(
         sign_ins=Buckets(_SIGN_IN_RATE, _SIGN_IN_BURST, _MOST_NETWORKS, clock),
     )
     pages = _Pages(console)
-    routes = [Route(page.path, pages.endpoint(page), methods=[page.method]) for page in PAGES]
+    routes: list[BaseRoute] = [
+        Route(page.path, pages.endpoint(page), methods=[page.method]) for page in PAGES
+    ]
+    routes += [WebSocketRoute(row.path, pages.socket_endpoint(row)) for row in SOCKETS]
     routes.append(Route("/static/{name}", _static))
     handlers: Any = {HTTPException: pages.on_http, Exception: pages.on_error}
     return Guard(Starlette(routes=routes, exception_handlers=handlers), secure=secure)

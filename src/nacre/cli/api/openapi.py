@@ -90,6 +90,6 @@ def _responses(action: Action) -> dict[str, Any]:
             "description": HTTPStatus(status).phrase,
             "content": {PROBLEM: {"schema": ref("Problem")}},
         }
-        for status in _FAILURES
+        for status in (*_FAILURES, *((426,) if action.work == "socket" else ()))
     }
     return {str(action.status): answer, **problems}

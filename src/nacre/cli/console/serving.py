@@ -24,7 +24,7 @@ from nacre.cli.api.http import (
     tls_context,
 )
 from nacre.console.app import console_app
-from nacre.console.web.calls import api_at
+from nacre.console.web.connecting import api_at
 from nacre.daemon.processes.limits import allow_descriptors
 from nacre.errors import ConfigurationError, StateError
 from nacre.server.admission.networks import NetworkSet

@@ -1,30 +1,33 @@
-"""A session while it runs, in asciinema's player."""
+"""A session while it runs: to watch, and to join."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import suppress
-from typing import Any
+from collections.abc import AsyncGenerator
 
 from starlette.responses import Response
 
 from nacre.console.web.calls import APIRefused, path_of, quoted
-from nacre.console.web.guard import PLAYER_POLICY
+from nacre.console.web.sockets import ConsoleSocket, SocketVisit, first_ended, text_of
 from nacre.console.web.streams import event_stream
-from nacre.console.web.visit import SEES, BrowserVisit, ConsolePage
+from nacre.console.web.visit import CHANGES, SEES, BrowserVisit, ConsolePage
 
-_USUAL_SIZE = 80, 24
-"""Columns and rows of what has no terminal."""
+
+def _behind(channel: str) -> str:
+    """Return what is behind a path for the session of a channel."""
+    return f"?channel={channel}" if channel.isascii() and channel.isdecimal() else ""
 
 
 async def _show(visit: BrowserVisit) -> Response:
-    number, channel = visit.part("id"), visit.asked("channel")
-    events = f"/watch/{quoted(number)}/events" + (f"?channel={quoted(channel)}" if channel else "")
-    answer = visit.show("watch.html", number=number, events=events)
-    answer.headers["Content-Security-Policy"] = PLAYER_POLICY
-    return answer
+    number, behind = visit.part("id"), _behind(visit.asked("channel"))
+    path = f"/watch/{quoted(number)}"
+    return visit.show("watch.html", number=number, path=path, behind=behind)
+
+
+async def _show_join(visit: BrowserVisit) -> Response:
+    number, behind = visit.part("id"), _behind(visit.asked("channel"))
+    path = f"/watch/{quoted(number)}"
+    return visit.show("join.html", number=number, path=path, behind=behind)
 
 
 async def _events(visit: BrowserVisit) -> Response:
@@ -32,58 +35,44 @@ async def _events(visit: BrowserVisit) -> Response:
 
 
 async def _messages(visit: BrowserVisit) -> AsyncGenerator[str, None]:
-    path = path_of("connections", visit.part("id"), "watch")
-    channel = visit.asked("channel")
-    if channel.isascii() and channel.isdecimal():
-        path += f"?channel={channel}"
-    played = Played()
-    with suppress(APIRefused):
+    """Yield the events of the API as they are; the last one is ``over``."""
+    path = path_of("connections", visit.part("id"), "watch") + _behind(visit.asked("channel"))
+    detail = ""
+    try:
         async with visit.console.api.stream(visit.own.token, path) as events:
             async for name, data in events:
                 if not visit.console.sessions.holds(visit.own):
                     break
-                for message in played.messages(name, data, time.monotonic()):
-                    yield f"data: {json.dumps(message)}\n\n"
-    yield "event: done\ndata:\n\n"
+                yield f"event: {name}\ndata: {json.dumps(data)}\n\n"
+    except APIRefused as error:
+        detail = error.detail
+    yield f"event: over\ndata: {json.dumps({'detail': detail})}\n\n"
 
 
-class Played:
-    """Turns events of the API into what the player takes from a stream."""
+async def _join(visit: SocketVisit) -> None:
+    """Pass on what the session shows, and what is typed.
 
-    def __init__(self) -> None:
-        self._columns, self._rows = _USUAL_SIZE
-        self._terminal = False
-        self._began: float | None = None
+    :raises APIRefused: nobody can join, or the API is gone.
+    :raises SocketRefused: the browser says something else.
+    """
+    path = path_of("connections", visit.part("id"), "join") + _behind(visit.asked("channel"))
+    async with visit.console.api.dial(visit.session.token, path) as session:
 
-    def messages(self, name: str, data: Mapping[str, Any], now: float) -> Iterator[Any]:
-        """Yield the messages for an event.
+        async def show() -> None:
+            async for text in session:
+                await visit.pass_on(text)
 
-        :param now: seconds on any clock.
-        """
-        began = self._began if self._began is not None else now
-        at = round(now - began, 3)
-        if name == "screen":
-            self._began = began
-            yield {
-                "cols": self._columns,
-                "rows": self._rows,
-                "time": at,
-                "init": self._text(data["text"]),
-            }
-        elif name == "size":
-            self._terminal = True
-            self._columns, self._rows = data["columns"], data["rows"]
-            if self._began is not None:
-                yield [at, "r", f"{self._columns}x{self._rows}"]
-        elif name == "output" and self._began is not None:
-            yield [at, "o", self._text(data["text"])]
+        async def type_in() -> None:
+            async for message in visit.messages():
+                await session.send({"typed": text_of(message, "typed")})
 
-    def _text(self, text: str) -> str:
-        # What has no terminal ends its lines by a line feed alone.
-        return text if self._terminal else text.replace("\n", "\r\n")
+        await first_ended(show(), type_in())
 
 
 PAGES = (
     ConsolePage(method="GET", path="/watch/{id}", roles=SEES, answer=_show),
     ConsolePage(method="GET", path="/watch/{id}/events", roles=SEES, answer=_events),
+    ConsolePage(method="GET", path="/watch/{id}/join", roles=CHANGES, answer=_show_join),
 )
+
+SOCKETS = (ConsoleSocket(path="/watch/{id}/join/socket", roles=CHANGES, serve=_join),)
