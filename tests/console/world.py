@@ -27,6 +27,7 @@ from nacre.cli.api.pipe import APICall
 from nacre.cli.api.recordings.asking import RecordingsLink
 from nacre.cli.api.streams.recording_stream import recorded
 from nacre.console.app import console_app
+from nacre.console.shells.table import ConsoleShells
 from nacre.console.web.calls import APIRefused, ConsoleAPI
 from nacre.daemon.control.requests import Kill
 from nacre.daemon.control.values import Connected, Details, Killed, Running
@@ -191,6 +192,7 @@ class World:
         secure: bool = False,
         proxies: str = "",
         recordings: RecordingsLink | None = None,
+        shells: ConsoleShells | None = None,
     ) -> None:
         self.resources = Resources(state, recordings)
         for name, role in ROLES.items():
@@ -202,7 +204,7 @@ class World:
         self.sockets: list[FakeAPISocket] = []
         self.refuses: APIRefused | None = None
         networks = NetworkSet(parse_networks([proxies] if proxies else []))
-        self.app = console_app(self.api, secure=secure, proxies=networks)
+        self.app = console_app(self.api, secure=secure, proxies=networks, shells=shells)
         self.connections: list[Connected] = []
         self.killed: list[Kill] = []
 

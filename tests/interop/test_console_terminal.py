@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,10 @@ def alice(tmp_path: Path, keys: dict[str, Path]) -> Callable[[Daemon], Login]:
 
 
 @contextmanager
-def pages(server: Daemon, state: State, tmp_path: Path) -> Iterator[Person]:
+def pages(server: Daemon, state: State, tmp_path: Path, *more: str | Path) -> Iterator[Person]:
     """Run the console of a server."""
     words = ("--api", f"http://{address_of(server)}", "--key-file", key_file(state, tmp_path))
-    with console(*words) as person:
+    with console(*words, *more) as person:
         yield person
 
 
@@ -72,7 +72,10 @@ class Page:
     def expect(self, pattern: str) -> re.Match[str]:
         """Read until something was printed, which is forgotten up to its end."""
         while not (found := re.search(pattern, self.text)):
-            self.next()
+            try:
+                self.next()
+            except TimeoutError:
+                raise AssertionError(f"{pattern!r} does not come: {self.text!r}") from None
         self.text = self.text[found.end() :]
         return found
 
@@ -93,17 +96,23 @@ class Page:
 
 @contextmanager
 def opened(
-    person: Person, page: str, path: str, *, csrf: str = "", **headers: str
+    person: Person,
+    page: str,
+    path: str,
+    *,
+    csrf: str = "",
+    first: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Iterator[Page]:
     """Open the WebSocket of a page, as a browser does."""
     base = str(person.http.base_url).rstrip("/")
     cookies = "; ".join(f"{name}={text}" for name, text in person.http.cookies.items())
-    sent = {"Cookie": cookies, "Origin": base, **headers}
+    sent = {"Cookie": cookies, "Origin": base, **(headers or {})}
     url = base.replace("http", "ws", 1) + path
     key = csrf or re.findall(r'data-csrf="([^"]+)"', person.http.get(page).text)[0]
     with connect(url, additional_headers=sent, proxy=None) as connection:
         found = Page(connection)
-        found.say(csrf=key)
+        found.say(csrf=key, **(first or {}))
         yield found
 
 
@@ -170,7 +179,7 @@ def test_nobody_else_reaches_the_session_by_the_page(
         for headers in (evil, {"Cookie": ""}, {"Cookie": "nacre-session=x"}):
             with (
                 pytest.raises(InvalidStatus) as raised,
-                opened(ada, page, path, csrf=key, **headers),
+                opened(ada, page, path, csrf=key, headers=headers),
             ):
                 pass
             assert raised.value.response.status_code == 403
@@ -218,3 +227,82 @@ def test_a_key_of_the_api_joins_with_its_scope_alone(
         assert api.call("connection.join", {"id": id}).status_code == 426
         user.type("exit\n")
         assert user.wait() == 0
+
+
+@pytest.fixture
+def known(state: State, tmp_path: Path) -> Callable[[Daemon], Path]:
+    """Return what writes the host keys of a server to a file."""
+
+    def write(server: Daemon) -> Path:
+        path = tmp_path / "console_known_hosts"
+        path.write_bytes(check([*NACRE, "keyscan", "-p", str(server.port), "127.0.0.1"]))
+        return path
+
+    return write
+
+
+def logged_in(page: Page, password: str = PASSWORD) -> str:
+    """Log in; return what the shell is found by."""
+    found = page.next()
+    assert found["event"] == "opened"
+    page.expect("[Pp]assword: ?$")
+    page.say(typed=f"{password}\r")
+    return str(found["shell"])
+
+
+def test_a_shell_on_a_page_is_a_login_by_ssh_and_survives_a_lost_connection(
+    state: State, tmp_path: Path, known: Callable[[Daemon], Path]
+) -> None:
+    with start_nacre(state, "--api", "127.0.0.1:0", "--audit") as server:
+        ssh = ("--ssh", f"127.0.0.1:{server.port}", "--ssh-known-hosts", known(server))
+        with pages(server, state, tmp_path, *ssh) as otto:
+            otto.sign_in("otto", PASSWORD)
+            page, path = "/terminal", "/terminal/socket"
+            with opened(otto, page, path, first={"size": [91, 31]}) as one:
+                shell = logged_in(one)
+                server.wait_for(r"event=authenticated .*user=otto methods=keyboard-interactive")
+                one.say(typed="PS1='> '; stty size; tty\r")
+                one.expect("31 91\r\n")
+                one.expect("/dev/pts/")
+                one.say(size=[100, 40])
+                one.say(typed="stty size; x=kept\r")
+                one.expect("40 100\r\n")
+            first = {"size": [100, 40], "shell": shell}
+            with opened(otto, page, path, first=first) as again:
+                assert [again.next()["event"] for _ in range(2)] == ["opened", "screen"]
+                again.expect("40 100\r\n")
+                again.say(typed="echo $x.\r")
+                again.expect("kept.\r\n")
+                again.say(typed="exit 3\r")
+                assert again.end() == {"event": "end", "status": 3}
+            assert len(re.findall(r"event=authenticated", "\n".join(server.log))) == 1
+            assert "methods=keyboard-interactive" in server.tail()
+            events = otto.http.get("/audit?event=login&user=otto").text
+            assert "keyboard-interactive" in events
+
+
+def test_a_shell_on_a_page_is_refused_what_ssh_refuses(
+    state: State, tmp_path: Path, known: Callable[[Daemon], Path]
+) -> None:
+    root = tmp_path / "files"
+    root.mkdir()
+    words = ["user", "set", "otto", "--service", "sftp", "--root", root, "--state", state.path]
+    manage(*words)
+    with start_nacre(state, "--api", "127.0.0.1:0") as server:
+        ssh = ("--ssh", f"127.0.0.1:{server.port}", "--ssh-known-hosts", known(server))
+        with pages(server, state, tmp_path, *ssh) as person:
+            person.sign_in("otto", PASSWORD)
+            page, path, first = "/terminal", "/terminal/socket", {"size": [80, 24]}
+            with opened(person, page, path, first=first) as one:
+                logged_in(one, "wrong words")
+                one.expect("assword: ?$")
+                one.say(typed=f"{PASSWORD}\r")
+                assert one.end()["status"] in (None, 1)
+            server.wait_for(r'event=refused .*name=otto reason="wrong password')
+            with opened(person, page, path, first=first) as one:
+                shell = str(one.next()["shell"])
+                other = Person(person.http)
+                other.http.cookies.clear()
+                other.sign_in("ada", PASSWORD)
+                with opened(other, page, path, first={**first, "shell": shell}) as stolen:
+                    assert stolen.next() == {"event": "refused", "detail": "the shell has ended"}

@@ -15,7 +15,19 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from nacre.console.pages import audit, bans, groups, now, own, recordings, sign_in, users, watch
+from nacre.console.pages import (
+    audit,
+    bans,
+    groups,
+    now,
+    own,
+    recordings,
+    sign_in,
+    terminal,
+    users,
+    watch,
+)
+from nacre.console.shells.table import ConsoleShells
 from nacre.console.web.browsers import BrowserSessions
 from nacre.console.web.calls import APIRefused, ConsoleAPI
 from nacre.console.web.forms import read_form
@@ -37,10 +49,11 @@ PAGES: tuple[ConsolePage, ...] = (
     *recordings.PAGES,
     *own.PAGES,
 )
-"""All pages. A path that is fixed stands before one with a parameter in its place."""
+"""All pages but the terminal, which has to be configured. A path that is fixed stands before one
+with a parameter in its place."""
 
 SOCKETS: tuple[ConsoleSocket, ...] = (*watch.SOCKETS,)
-"""All WebSockets of pages."""
+"""Their WebSockets."""
 
 _SIGN_IN_RATE, _SIGN_IN_BURST, _MOST_NETWORKS = 1 / 6, 10.0, 1024
 """Tries to sign in per second of one network in the long run, and at once, as in the API: whoever
@@ -52,10 +65,16 @@ _YEAR = 365 * 86400
 
 
 class _Pages:
-    """Answers requests."""
+    """Answers requests.
+
+    :ivar rows: the pages that there are; ``sockets`` their WebSockets.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        shells = console.shells is not None
+        self.rows = (*PAGES, *(terminal.PAGES if shells else ()))
+        self.sockets = (*SOCKETS, *(terminal.SOCKETS if shells else ()))
 
     def endpoint(self, page: ConsolePage) -> Callable[[Request], Awaitable[Response]]:
         """Return what answers requests for a page."""
@@ -80,7 +99,7 @@ class _Pages:
     def _visit(self, request: Request, form: dict[str, str] | None = None) -> BrowserVisit:
         session = self._console.sessions.find(request.cookies)
         role = None if session is None else session.role
-        menu = [(one.path, one.title) for one in PAGES if one.title and role in one.roles]
+        menu = [(one.path, one.title) for one in self.rows if one.title and role in one.roles]
         return BrowserVisit(
             console=self._console, request=request, session=session, form=form or {}, menu=menu
         )
@@ -134,12 +153,14 @@ def console_app(
     *,
     secure: bool,
     proxies: NetworkSet = NO_NETWORKS,
+    shells: ConsoleShells | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> ASGIApp:
     """Return the application.
 
     :param secure: whether browsers come by HTTPS.
     :param proxies: who is believed that a request comes from elsewhere.
+    :param shells: those of the page Terminal; None for no such page.
     :param clock: returns seconds.
     """
     console = Console(
@@ -147,13 +168,14 @@ def console_app(
         sessions=BrowserSessions(secure=secure, clock=clock),
         templates=Templates(),
         proxies=proxies,
+        shells=shells,
         sign_ins=Buckets(_SIGN_IN_RATE, _SIGN_IN_BURST, _MOST_NETWORKS, clock),
     )
     pages = _Pages(console)
     routes: list[BaseRoute] = [
-        Route(page.path, pages.endpoint(page), methods=[page.method]) for page in PAGES
+        Route(page.path, pages.endpoint(page), methods=[page.method]) for page in pages.rows
     ]
-    routes += [WebSocketRoute(row.path, pages.socket_endpoint(row)) for row in SOCKETS]
+    routes += [WebSocketRoute(row.path, pages.socket_endpoint(row)) for row in pages.sockets]
     routes.append(Route("/static/{name}", _static))
     handlers: Any = {HTTPException: pages.on_http, Exception: pages.on_error}
     return Guard(Starlette(routes=routes, exception_handlers=handlers), secure=secure)

@@ -35,6 +35,8 @@ def settings(**more: Any) -> ConsoleSettings:
         ({"api": "ftp://127.0.0.1"}, "neither http"),
         ({"api": "http://["}, "neither http"),
         ({"certificate": Path("x")}, "go together"),
+        ({"ssh": ("127.0.0.1", 22)}, "--ssh-known-hosts go together"),
+        ({"known_hosts": Path("x")}, "--ssh-known-hosts go together"),
     ],
 )
 def test_nothing_secret_passes_a_network_in_the_clear(more: dict[str, Any], why: str) -> None:
@@ -53,6 +55,11 @@ def test_nothing_secret_passes_a_network_in_the_clear(more: dict[str, Any], why:
 )
 def test_what_is_safe_is_permitted(more: dict[str, Any]) -> None:
     settings(**more).check()
+
+
+def test_there_are_shells_where_the_server_is_known() -> None:
+    assert settings().shells() is None
+    assert settings(ssh=("127.0.0.1", 22), known_hosts=Path("x")).shells() is not None
 
 
 def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:

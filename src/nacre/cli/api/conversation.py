@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from nacre.cli.api.pipe import AnswerPart
 
@@ -41,7 +42,8 @@ async def converse(websocket: WebSocket, parts: asyncio.Queue[object], say: Say)
         if found is None:
             return  # the client has gone
         code = found
-    await websocket.close(code)
+    with suppress(WebSocketDisconnect, RuntimeError):  # the client has gone
+        await websocket.close(code)
 
 
 async def _send(websocket: WebSocket, parts: asyncio.Queue[object]) -> None:

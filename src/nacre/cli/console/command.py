@@ -68,6 +68,26 @@ from nacre.cli.serve.edge import parse_networks_option, parse_place
     help="Networks of reverse proxies, which have HTTPS. The last address of their header "
     "X-Forwarded-For is believed, and cookies are for HTTPS alone; may be repeated.",
 )
+@click.option(
+    "--ssh",
+    metavar="ADDR:PORT",
+    callback=parse_place,
+    help="Where the server takes logins by SSH: there is a page Terminal then. Needs "
+    "--ssh-known-hosts.",
+)
+@click.option(
+    "--ssh-known-hosts",
+    "known_hosts",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="The host keys of the server, as `nacre keyscan` writes them.",
+)
+@click.option(
+    "--ssh-proxied",
+    "proxied",
+    is_flag=True,
+    help="Name the address of the browser by the PROXY protocol, to a server with --proxy-from.",
+)
 @reported
 def command(key_file: Path | None, proxies: tuple[str, ...], **given: Any) -> None:
     """Serve pages where users of the server sign in, and see and do what their roles permit.

@@ -24,6 +24,8 @@ from nacre.cli.api.http import (
     tls_context,
 )
 from nacre.console.app import console_app
+from nacre.console.shells.login import SSHPlace
+from nacre.console.shells.table import ConsoleShells
 from nacre.console.web.connecting import api_at
 from nacre.daemon.processes.limits import allow_descriptors
 from nacre.errors import ConfigurationError, StateError
@@ -46,6 +48,9 @@ class ConsoleSettings:
     :ivar certificate: the file of the certificate for HTTPS; None for HTTP. ``certificate_key`` is
         that of its private key.
     :ivar proxies: reverse proxies, which are believed, and have HTTPS for the console.
+    :ivar ssh: where the server takes logins, for the page Terminal; None for no such page.
+    :ivar known_hosts: the file with the server's host keys.
+    :ivar proxied: whether the server gets headers of the PROXY protocol.
     """
 
     place: tuple[str, int]
@@ -55,6 +60,9 @@ class ConsoleSettings:
     certificate: Path | None
     certificate_key: Path | None
     proxies: NetworkSet
+    ssh: tuple[str, int] | None = None
+    known_hosts: Path | None = None
+    proxied: bool = False
 
     def check(self) -> None:
         """Refuse to let passwords pass over a network in the clear.
@@ -78,6 +86,16 @@ class ConsoleSettings:
                 raise ConfigurationError(f"--api {self.api} is not of this host: give https://")
         if (self.certificate is None) != (self.certificate_key is None):
             raise ConfigurationError("--cert and --cert-key go together")
+        if (self.ssh is None) != (self.known_hosts is None):
+            raise ConfigurationError("--ssh and --ssh-known-hosts go together")
+
+    def shells(self) -> ConsoleShells | None:
+        """Return the shells of the page Terminal, if there is one."""
+        if self.ssh is None or self.known_hosts is None:
+            return None
+        host, port = self.ssh
+        place = SSHPlace(host=host, port=port, known_hosts=self.known_hosts, proxied=self.proxied)
+        return ConsoleShells(place)
 
 
 def _is_loopback(host: str) -> bool:
@@ -125,7 +143,8 @@ async def _serve(settings: ConsoleSettings, tell: Callable[[str], object]) -> No
         loop.add_signal_handler(number, over.set)
     api = api_at(settings.api, settings.key, settings.authority)
     secure = tls is not None or bool(settings.proxies)
-    app = Patient(console_app(api, secure=secure, proxies=settings.proxies))
+    shells = settings.shells()
+    app = Patient(console_app(api, secure=secure, proxies=settings.proxies, shells=shells))
     patience, state = None if tls is None else PATIENCE, ServerState()
     try:
         server = await loop.create_server(
@@ -143,6 +162,8 @@ async def _serve(settings: ConsoleSettings, tell: Callable[[str], object]) -> No
     finally:
         server.close()
         await drop_all(state, _END)
+        if shells is not None:
+            await shells.close()
         await api.close()
 
 

@@ -92,6 +92,8 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "`nacre console --key-file console.key`: Serve it on 127.0.0.1:8080.",
             "`nacre console --key-file console.key --listen 192.0.2.1:443 --cert chain.pem "
             "--cert-key key.pem`: Serve it to others.",
+            "`nacre console --key-file console.key --ssh 127.0.0.1:22 --ssh-known-hosts "
+            "known_hosts`: Have a page with a shell.",
         ),
     },
     "ban": {

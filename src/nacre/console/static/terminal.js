@@ -5,8 +5,10 @@
 // xterm.js writes styles as text, which the Content-Security-Policy refuses. The same rules are
 // permitted as objects of CSSOM: as sheets that the page adopts, and as the style of an element.
 document.createElement = function (name, options) {
-  const made = Document.prototype.createElement.call(document, name, options);
-  return String(name).toLowerCase() === "style" ? withSheet(made) : made;
+  const isStyle = String(name).toLowerCase() === "style";
+  // A template shows nothing, as a style does not.
+  const made = Document.prototype.createElement.call(document, isStyle ? "template" : name, options);
+  return isStyle ? withSheet(made) : made;
 };
 
 function withSheet(element) {

@@ -21,8 +21,10 @@ STATIC: Mapping[str, tuple[bytes, str]] = {
         "replay.js": "text/javascript; charset=utf-8",
         "watch.js": "text/javascript; charset=utf-8",
         "terminal.js": "text/javascript; charset=utf-8",
+        "shell.js": "text/javascript; charset=utf-8",
         "xterm.css": "text/css; charset=utf-8",
         "xterm.js": "text/javascript; charset=utf-8",
+        "xterm-addon-fit.js": "text/javascript; charset=utf-8",
         "asciinema-player.css": "text/css; charset=utf-8",
         "asciinema-player.min.js": "text/javascript; charset=utf-8",
     }.items()

@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from nacre.console.web.browsers import MOST_STREAMS, BrowserSession
 from nacre.console.web.calls import APIRefused
 from nacre.console.web.forms import check_origin
-from nacre.console.web.visit import Console
+from nacre.console.web.visit import Console, address_of
 from nacre.limits import KIB
 from nacre.server.admission.bucket import Bucket
 
@@ -77,6 +78,11 @@ class SocketVisit:
         self._websocket = websocket
         self._bucket = Bucket(RATE, BURST, asyncio.get_running_loop().time)
 
+    @property
+    def address(self) -> str:
+        """The address of the browser."""
+        return address_of(self._websocket, self.console.proxies)
+
     def part(self, name: str) -> str:
         """Return a part of the path."""
         return str(self._websocket.path_params[name])
@@ -91,7 +97,10 @@ class SocketVisit:
 
     async def pass_on(self, text: str) -> None:
         """Send an event of the API, as it is."""
-        await self._websocket.send_text(text)
+        try:
+            await self._websocket.send_text(text)
+        except RuntimeError:  # it was closed meanwhile
+            raise WebSocketDisconnect from None
 
     async def messages(self) -> AsyncIterator[Mapping[str, Any]]:
         """Yield what the browser says, up to its end.
@@ -174,7 +183,8 @@ async def serve_socket(console: Console, row: ConsoleSocket, websocket: WebSocke
         code = REFUSED
     finally:
         session.streams -= 1
-    await websocket.close(code)
+    with suppress(WebSocketDisconnect, RuntimeError):  # the browser has gone
+        await websocket.close(code)
 
 
 def _is_own(websocket: WebSocket) -> bool:

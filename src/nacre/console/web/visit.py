@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from nacre.console.shells.table import ConsoleShells
 from nacre.console.web.browsers import BrowserSession, BrowserSessions
 from nacre.console.web.calls import ConsoleAPI, path_of
 from nacre.console.web.rendering import Templates
@@ -27,6 +28,7 @@ class Console:
 
     :ivar proxies: who is believed that a request comes from elsewhere.
     :ivar sign_ins: how often each network may try to sign in.
+    :ivar shells: the shells of pages; None where there are none.
     """
 
     api: ConsoleAPI
@@ -34,6 +36,17 @@ class Console:
     templates: Templates
     proxies: NetworkSet
     sign_ins: Buckets[bytes]
+    shells: ConsoleShells | None = None
+
+
+def address_of(asked: HTTPConnection, proxies: NetworkSet) -> str:
+    """Return the address of a browser: what a proxy that is believed has added last."""
+    host = asked.client.host if asked.client is not None else ""
+    if host in proxies:
+        # Some proxies, such as HAProxy, add a line of their own behind those of the client.
+        told = asked.headers.getlist("x-forwarded-for")
+        return (told[-1].rpartition(",")[2].strip() if told else "") or host
+    return host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +94,7 @@ class BrowserVisit:
     @property
     def address(self) -> str:
         """The address of the browser: what a proxy that is believed has added last."""
-        host = self.request.client.host if self.request.client is not None else ""
-        if host in self.console.proxies:
-            # Some proxies, such as HAProxy, add a line of their own behind those of the client.
-            told = self.request.headers.getlist("x-forwarded-for")
-            return (told[-1].rpartition(",")[2].strip() if told else "") or host
-        return host
+        return address_of(self.request, self.console.proxies)
 
     def part(self, name: str) -> str:
         """Return a part of the path."""
