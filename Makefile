@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: docs help setup run quick test pythons coverage interop uppity long transcripts fuzz fuzz-nightly faults check \
+.PHONY: docs help setup run quick test pythons coverage interop uppity long transcripts screenshots fuzz fuzz-nightly faults check \
 	mutants shape diagrams man bench profile regress dist deb image sbom
 
 # Tests start nacre's programs a thousand times: compiled anew each time, they take twice as long.
@@ -64,6 +64,9 @@ long: setup ## run what takes minutes: 20 kills of servers, 1 GiB on object stor
 transcripts: setup ## record SSH-2 conversations with the peers anew (ARGS=clients/openssh-key for one)
 	@PYTHONPATH=src:tests .venv/bin/python tests/transcripts/record.py $(ARGS)
 
+screenshots: setup ## take the pictures of the console in docs/images, with Chromium
+	@PYTHONPATH=src:tests .venv/bin/python tests/interop/console/screenshots.py
+
 fuzz: .venv/fuzz ## fuzz for about a quarter of an hour, and print a table (ONLY=sftp for a part)
 	@.venv/bin/python scripts/fuzzing.py --hours 0.2 $(ONLY)
 
@@ -97,7 +100,7 @@ man: .venv/dev ## write the manual pages and the pages of keywords, from nacre h
 	@.venv/bin/python scripts/manual.py
 
 docs: .venv/dev ## write the reference, from the docstrings, to build/docs
-	@.venv/bin/pdoc -o build/docs nacre nacre.blocking nacre.fleet nacre.testing nacre.errors nacre.limits nacre.protocol nacre.keys
+	@.venv/bin/pdoc -o build/docs nacre nacre.apps nacre.blocking nacre.fleet nacre.testing nacre.errors nacre.limits nacre.protocol nacre.keys
 
 bench: setup .venv-bench/ready ## measure against OpenSSH, AsyncSSH, Paramiko (ONLY=sftp-get PAIRS=5 SIZE=1024)
 	@ls /usr/lib/*/libnss_wrapper.so >/dev/null 2>&1 || scripts/apt libnss-wrapper

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = "api,cli,console,dask,dns,fido,fleet,fsspec,metrics,oidc,postgres,server"
+EXTRAS = "api,apps,cli,console,dask,dns,fido,fleet,fsspec,metrics,oidc,postgres,server"
 
 
 def main() -> None:

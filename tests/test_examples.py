@@ -257,7 +257,7 @@ def test_sign_file(home: Path, tmp_path: Path) -> None:
         assert check([sys.executable, *words]).decode() == f"{name == 'me@x'}\n"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/apps.md", "docs/guide.md"])
 def test_documentation_shows_code_that_is_run(page: str) -> None:
     shown = re.findall(
         r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE

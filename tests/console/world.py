@@ -27,7 +27,6 @@ from nacre.cli.api.pipe import APICall
 from nacre.cli.api.recordings.asking import RecordingsLink
 from nacre.cli.api.streams.recording_stream import recorded
 from nacre.console.app import console_app
-from nacre.console.shells.table import ConsoleShells
 from nacre.console.web.calls import APIRefused, ConsoleAPI
 from nacre.daemon.control.requests import Kill
 from nacre.daemon.control.values import Connected, Details, Killed, Running
@@ -191,8 +190,8 @@ class World:
         *,
         secure: bool = False,
         proxies: str = "",
+        origin: str = "",
         recordings: RecordingsLink | None = None,
-        shells: ConsoleShells | None = None,
     ) -> None:
         self.resources = Resources(state, recordings)
         for name, role in ROLES.items():
@@ -204,7 +203,7 @@ class World:
         self.sockets: list[FakeAPISocket] = []
         self.refuses: APIRefused | None = None
         networks = NetworkSet(parse_networks([proxies] if proxies else []))
-        self.app = console_app(self.api, secure=secure, proxies=networks, shells=shells)
+        self.app = console_app(self.api, secure=secure, proxies=networks, origin=origin)
         self.connections: list[Connected] = []
         self.killed: list[Kill] = []
 
@@ -273,6 +272,19 @@ class _Caller:
         for one in self._world.connections:
             if one.id in request.ids or one.user == request.user:
                 yield Killed(id=one.id, user=one.user)
+
+
+@contextmanager
+def at_home(world: World, name: str) -> Iterator[Browser]:
+    """Have a browser whose requests share a loop, in which a user has signed in."""
+    browser = Browser(world)
+    with browser.client as client:
+        assert browser.sign_in(name).status_code == 303
+        try:
+            yield browser
+        finally:
+            assert client.portal is not None
+            client.portal.call(world.app.close)
 
 
 @contextmanager

@@ -97,6 +97,11 @@ class Policy:
         return self.login
 
 
+def planned(what: Any) -> Any:
+    """Return a program, which without a terminal is found out when it is started."""
+    return what() if callable(what) else what
+
+
 def sessions(login: Login) -> Sessions:
     policy: Any = Policy(login)
     return Sessions(policy)
@@ -178,8 +183,10 @@ async def test_a_missing_home_is_announced(monkeypatch: pytest.MonkeyPatch) -> N
     session: Any = Session(command=b"x")
     served = sessions(replace(LOGIN, home="/no/such/home"))
 
-    async def run(session: object, program: Any, **_: Any) -> int:
-        assert program.directory == "/"
+    async def run(session: Any, program: Any, **_: Any) -> int:
+        run = planned(program)
+        assert run.directory == "/"
+        await session.stderr.write(run.notice)
         return 0
 
     monkeypatch.setattr(served.processes, "run", run)
@@ -198,7 +205,7 @@ async def test_signals_are_for_commands_of_the_client_and_what_is_left_is_as_con
     programs: list[Any] = []
 
     async def run(session: object, program: Any, **_: Any) -> int:
-        programs.append(program)
+        programs.append(planned(program))
         return 0
 
     monkeypatch.setattr(served.processes, "run", run)
@@ -331,7 +338,7 @@ async def test_an_agent_that_can_not_be_forwarded_does_not_stop_the_session(
     served = sessions(LOGIN)
 
     async def run(session: Session, program: Any, **_: Any) -> int:
-        assert "SSH_AUTH_SOCK" not in program.environment
+        assert "SSH_AUTH_SOCK" not in planned(program).environment
         return 4
 
     monkeypatch.setattr(served.processes, "run", run)
@@ -400,8 +407,8 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     found: list[Any] = []
 
     async def run(self: object, session: Any, program: Any, stderr: object = None, **_: Any) -> int:
-        found.append(program)
-        path = program.environment.get("SSH_USER_AUTH")
+        found.append(planned(program))
+        path = found[-1].environment.get("SSH_USER_AUTH")
         session.told = None if path is None else Path(path).read_text()
         return 0
 
@@ -494,7 +501,7 @@ async def test_tickets_are_a_sessions_until_its_end_or_for_ever(
     seen: list[bytes] = []
 
     async def run(session: Any, program: Any, log: object = None, **_: Any) -> int:
-        path = program.environment["KRB5CCNAME"].removeprefix("FILE:")
+        path = planned(program).environment["KRB5CCNAME"].removeprefix("FILE:")
         seen.append(Path(path).read_bytes())
         return 0
 
@@ -512,7 +519,7 @@ async def test_a_session_goes_on_without_tickets_that_can_not_be_kept(
     served = sessions(replace(LOGIN, security=FakeContext(delegated=b"tickets")))
 
     async def run(session: Any, program: Any, log: object = None, **_: Any) -> int:
-        assert "KRB5CCNAME" not in program.environment
+        assert "KRB5CCNAME" not in planned(program).environment
         return 0
 
     monkeypatch.setattr(served.processes, "run", run)

@@ -226,6 +226,10 @@ def _sessions(api: APIClient, alice: Login) -> None:
 def _recordings(api: APIClient) -> None:
     found = api.call("recordings.list", params={"user": "alice", "limit": 1}).json()
     (newest,) = found["recordings"]
+    day, _, file = newest["path"].partition("/")
+    where = {"day": day, "file": file}
+    moments = api.call("recordings.search", where, params={"text": "e"}).json()["moments"]
+    assert all("e" in one["text"] for one in moments)
     assert (newest["kind"], newest["sealed"], found["next"]) == ("command", False, newest["path"])
     day, _, file = newest["path"].partition("/")
     head, *events = api.recording(day, file).splitlines()
@@ -247,6 +251,8 @@ def _bans_and_audit(api: APIClient) -> None:
     told = [each["fields"] for each in api.call("audit.search", params=query).json()["events"]]
     assert {"key": "admin", "action": "users.add", "target": "bob", "status": 201} in told
     first = api.call("audit.search", params={"limit": 2, "after": 0}).json()
+    counts = api.call("audit.count", params={"event": "api"}).json()["counts"]
+    assert sum(one["count"] for one in counts) >= len(told)
     assert ([one["id"] for one in first["events"]], first["last"]) == ([1, 2], 2)
     assert api.call("audit.search", params={"since": "yesterday"}).status_code == 422
 
@@ -303,6 +309,7 @@ WRONG: list[tuple[str, dict[str, Any], int]] = [
     ("users.list", {"params": [("limit", "1"), ("limit", "2")]}, 422),
     ("connections.list", {"params": {"everyone": "yes"}}, 422),
     ("audit.search", {}, 409),
+    ("audit.count", {}, 409),
 ]
 """Calls that are refused, each with the status of the answer."""
 

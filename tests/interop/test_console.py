@@ -8,16 +8,19 @@ import ssl
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from html import unescape
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from console.authenticator import SoftKey
 from interop.api_client import address_of, make_key
 from interop.clients import Login
 from interop.daemons import RUN_AS, Daemon, State, start_nacre
-from interop.programs import NACRE, check, environment, manage
+from interop.programs import NACRE, check, environment, manage, run
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
 
@@ -78,14 +81,17 @@ def console(*words: str | Path, verify: ssl.SSLContext | bool = True) -> Iterato
         assert "Traceback" not in running.tail()
 
 
+def console_of(server: Daemon, key: Path) -> AbstractContextManager[Person]:
+    """Start the console of a server."""
+    return console("--api", f"http://{address_of(server)}", "--key-file", key)
+
+
 def test_an_admin_sees_who_is_on_and_ends_it_with_a_click(
     state: State, keys: dict[str, Path], tmp_path: Path
 ) -> None:
     with (
         start_nacre(state, "--api", "127.0.0.1:0", "--audit") as server,
-        console(
-            *("--api", f"http://{address_of(server)}", "--key-file", key_file(state, tmp_path))
-        ) as ada,
+        console_of(server, key_file(state, tmp_path)) as ada,
     ):
         assert ada.http.get("/users").headers["location"] == "/sign-in"
         assert ada.sign_in("ada", "wrong words").status_code == 401
@@ -103,6 +109,28 @@ def test_an_admin_sees_who_is_on_and_ends_it_with_a_click(
         assert shown["alice"]["max_sessions"] == 2
         assert ada.post("/sign-out").status_code == 303
         assert ada.http.get("/now").headers["location"] == "/sign-in"
+
+
+def test_who_guesses_passwords_at_the_console_is_banned_there_and_from_ssh(
+    state: State, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    with (
+        start_nacre(state, "--api", "127.0.0.1:0", "--bans", "20") as server,
+        console_of(server, key_file(state, tmp_path)) as ada,
+    ):
+        alice = Login(server, "alice", tmp_path, keys["ed25519"])
+        assert run([*alice.ssh(), "true"]).returncode == 0
+        for _ in range(2):
+            assert ada.sign_in("ada", "wrong words").status_code == 401
+        server.wait_for(
+            r"event=api .*status=401 .*client=127\.0\.0\.1 offence=authfail reason=\"wrong password"
+        )
+        server.wait_for(r"event=ban network=127\.0\.0\.1 .*reason=authfail")
+        assert ada.sign_in("ada", PASSWORD).status_code == 401
+        server.wait_for(r'event=api .*reason="the network is banned')
+        assert run([*alice.ssh(), "true"]).returncode == 255
+        manage("ban", "remove", "127.0.0.1", "--state", state.path)
+        assert ada.sign_in("ada", PASSWORD).status_code == 303
 
 
 def _watch(ada: Person, alice: Login) -> None:
@@ -135,6 +163,54 @@ def _watch(ada: Person, alice: Login) -> None:
     finally:
         client.kill()
         client.communicate(timeout=20)
+
+
+def test_a_security_key_is_asked_for_behind_the_password(state: State, tmp_path: Path) -> None:
+    origin, key = "https://files.example.org", SoftKey()
+    with (
+        start_nacre(state, "--api", "127.0.0.1:0", "--audit") as server,
+        console(
+            *("--api", f"http://{address_of(server)}", "--origin", origin),
+            *("--key-file", key_file(state, tmp_path)),
+        ) as ada,
+    ):
+        assert ada.sign_in("ada", PASSWORD).status_code == 303
+        path = "/you/security-keys"
+        assert ada.post(f"{path}/proof", password=PASSWORD).status_code == 303
+        fields, options = _asked(ada.http.get(path).text)
+        answer = json.dumps(key.create(options, origin))
+        assert ada.post(path, **{**fields, "name": "blue", "answer": answer}).status_code == 303
+        assert ada.post("/sign-out").status_code == 303
+        listed = ["user", "security-key", "list", "ada", "--json", "--state", state.path]
+        (row,) = json.loads(manage(*listed))
+        assert (row["name"], row["host"], row["used"]) == ("blue", "files.example.org", None)
+        fields, options = _asked(ada.sign_in("ada", PASSWORD).text)
+        wrong = json.dumps(key.get(options, "https://evil.example.org"))
+        data = {**fields, "answer": wrong}
+        assert ada.http.post("/sign-in/factor", data=data).status_code == 401
+        server.wait_for(r"action=sessions\.confirm target=ada status=401 .*reason=.*origin")
+        for counter in (1, 0):
+            # The second time it is a copy of the key, which has signed less often.
+            key.counter = counter
+            fields, options = _asked(ada.sign_in("ada", PASSWORD).text)
+            data = {**fields, "answer": json.dumps(key.get(options, origin))}
+            found = ada.http.post("/sign-in/factor", data=data)
+            assert found.status_code == (303 if counter else 401)
+            assert ada.post("/sign-out").status_code == 303 if counter else True
+        server.wait_for(r"status=401 .*reason=.*went from 2 to 1: the key may have been copied")
+        (row,) = json.loads(manage(*listed))
+        assert row["used"] is not None
+        manage("user", "security-key", "remove", "ada", row["id"], "--state", state.path)
+
+
+def _asked(page: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return the hidden fields of a page's form for a security key, and what it asks."""
+    form = re.search(r"<form[^>]*data-webauthn=.*?</form>", page, re.DOTALL)
+    assert form is not None, page
+    options = re.search(r"data-options='([^']*)'", form[0])
+    assert options is not None
+    found = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form[0])
+    return dict(found), json.loads(unescape(options[1]))
 
 
 def test_by_https_over_the_unix_socket_of_the_api(state: State, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Sessions of OpenSSH's client are joined from the web console."""
+"""Sessions of OpenSSH's client are joined from the web console, which has shells, too."""
 
 from __future__ import annotations
 
@@ -229,80 +229,81 @@ def test_a_key_of_the_api_joins_with_its_scope_alone(
         assert user.wait() == 0
 
 
-@pytest.fixture
-def known(state: State, tmp_path: Path) -> Callable[[Daemon], Path]:
-    """Return what writes the host keys of a server to a file."""
-
-    def write(server: Daemon) -> Path:
-        path = tmp_path / "console_known_hosts"
-        path.write_bytes(check([*NACRE, "keyscan", "-p", str(server.port), "127.0.0.1"]))
-        return path
-
-    return write
-
-
-def logged_in(page: Page, password: str = PASSWORD) -> str:
-    """Log in; return what the shell is found by."""
-    found = page.next()
-    assert found["event"] == "opened"
-    page.expect("[Pp]assword: ?$")
-    page.say(typed=f"{password}\r")
-    return str(found["shell"])
-
-
 def test_a_shell_on_a_page_is_a_login_by_ssh_and_survives_a_lost_connection(
-    state: State, tmp_path: Path, known: Callable[[Daemon], Path]
+    state: State, tmp_path: Path
 ) -> None:
-    with start_nacre(state, "--api", "127.0.0.1:0", "--audit") as server:
-        ssh = ("--ssh", f"127.0.0.1:{server.port}", "--ssh-known-hosts", known(server))
-        with pages(server, state, tmp_path, *ssh) as otto:
-            otto.sign_in("otto", PASSWORD)
-            page, path = "/terminal", "/terminal/socket"
-            with opened(otto, page, path, first={"size": [91, 31]}) as one:
-                shell = logged_in(one)
-                server.wait_for(r"event=authenticated .*user=otto methods=keyboard-interactive")
-                one.say(typed="PS1='> '; stty size; tty\r")
-                one.expect("31 91\r\n")
-                one.expect("/dev/pts/")
-                one.say(size=[100, 40])
-                one.say(typed="stty size; x=kept\r")
-                one.expect("40 100\r\n")
-            first = {"size": [100, 40], "shell": shell}
-            with opened(otto, page, path, first=first) as again:
-                assert [again.next()["event"] for _ in range(2)] == ["opened", "screen"]
-                again.expect("40 100\r\n")
-                again.say(typed="echo $x.\r")
-                again.expect("kept.\r\n")
-                again.say(typed="exit 3\r")
-                assert again.end() == {"event": "end", "status": 3}
-            assert len(re.findall(r"event=authenticated", "\n".join(server.log))) == 1
-            assert "methods=keyboard-interactive" in server.tail()
-            events = otto.http.get("/audit?event=login&user=otto").text
-            assert "keyboard-interactive" in events
+    with (
+        start_nacre(state, "--api", "127.0.0.1:0", "--audit") as server,
+        pages(server, state, tmp_path) as otto,
+    ):
+        otto.sign_in("otto", PASSWORD)
+        page, path = "/terminal", "/terminal/socket"
+        with opened(otto, page, path, first={"size": [91, 31]}) as one:
+            found = one.next()
+            assert found["event"] == "opened"
+            shell = str(found["shell"])
+            one.say(typed="PS1='> '; stty size; tty\r")
+            one.expect("31 91\r\n")
+            one.expect("/dev/pts/")
+            server.wait_for(r"event=vouched .*name=otto address=127\.0\.0\.1")
+            server.wait_for(r"event=authenticated .*user=otto methods=keyboard-interactive")
+            one.say(size=[100, 40])
+            one.say(typed="stty size; x=kept\r")
+            one.expect("40 100\r\n")
+        first = {"size": [100, 40], "shell": shell}
+        with opened(otto, page, path, first=first) as again:
+            assert [again.next()["event"] for _ in range(2)] == ["opened", "screen"]
+            again.expect("40 100\r\n")
+            again.say(typed="echo $x.\r")
+            again.expect("kept.\r\n")
+            with opened(otto, page, path, first=first) as instead:
+                assert [instead.next()["event"] for _ in range(2)] == ["opened", "screen"]
+                assert again.code() == 1000, "another page has its place"
+                instead.say(typed="exit 3\r")
+                assert instead.end() == {"event": "end", "status": 3, "reason": ""}
+        assert len(re.findall(r"event=authenticated", "\n".join(server.log))) == 1
+        events = otto.http.get("/audit?event=login&user=otto").text
+        assert "keyboard-interactive" in events
 
 
-def test_a_shell_on_a_page_is_refused_what_ssh_refuses(
-    state: State, tmp_path: Path, known: Callable[[Daemon], Path]
+def test_a_shell_on_a_page_ends_with_the_session_of_the_browser(
+    state: State, tmp_path: Path
+) -> None:
+    with (
+        start_nacre(state, "--api", "127.0.0.1:0") as server,
+        pages(server, state, tmp_path) as otto,
+    ):
+        otto.sign_in("otto", PASSWORD)
+        with opened(otto, "/terminal", "/terminal/socket", first={"size": [80, 24]}) as one:
+            one.say(typed="echo st''arted\r")
+            one.expect("started\r\n")
+            other = Person(otto.http)
+            shell = {"size": [80, 24], "shell": "0" * 32}
+            with opened(other, "/terminal", "/terminal/socket", first=shell) as stolen:
+                assert stolen.next() == {"event": "refused", "detail": "the shell has ended"}
+            assert otto.post("/sign-out").status_code == 303
+            assert one.code() == 1008
+        server.wait_for(r"event=closed .*user=otto")
+
+
+def test_who_may_use_files_alone_has_no_shell_on_a_page_either(
+    state: State, tmp_path: Path
 ) -> None:
     root = tmp_path / "files"
     root.mkdir()
-    words = ["user", "set", "otto", "--service", "sftp", "--root", root, "--state", state.path]
-    manage(*words)
-    with start_nacre(state, "--api", "127.0.0.1:0") as server:
-        ssh = ("--ssh", f"127.0.0.1:{server.port}", "--ssh-known-hosts", known(server))
-        with pages(server, state, tmp_path, *ssh) as person:
-            person.sign_in("otto", PASSWORD)
-            page, path, first = "/terminal", "/terminal/socket", {"size": [80, 24]}
-            with opened(person, page, path, first=first) as one:
-                logged_in(one, "wrong words")
-                one.expect("assword: ?$")
-                one.say(typed=f"{PASSWORD}\r")
-                assert one.end()["status"] in (None, 1)
-            server.wait_for(r'event=refused .*name=otto reason="wrong password')
-            with opened(person, page, path, first=first) as one:
-                shell = str(one.next()["shell"])
-                other = Person(person.http)
-                other.http.cookies.clear()
-                other.sign_in("ada", PASSWORD)
-                with opened(other, page, path, first={**first, "shell": shell}) as stolen:
-                    assert stolen.next() == {"event": "refused", "detail": "the shell has ended"}
+    with (
+        start_nacre(state, "--api", "127.0.0.1:0") as server,
+        pages(server, state, tmp_path) as otto,
+    ):
+        otto.sign_in("otto", PASSWORD)
+        key = otto.field("/you", "csrf")
+        words = ["user", "set", "otto", "--service", "sftp", "--root", root, "--state", state.path]
+        manage(*words)
+        assert otto.http.get("/terminal").status_code == 403
+        first = {"size": [80, 24]}
+        with opened(otto, "", "/terminal/socket", csrf=key, first=first) as one:
+            one.say(typed="id\r")
+            end = one.end()
+        assert end["status"] != 0
+        assert "uid=" not in one.text
+        server.wait_for(r"event=refused .*user=otto")

@@ -60,4 +60,5 @@ def _first_page(url: str, password: str) -> str:
         assert found is not None
         fields = {"name": "demo", "password": password, "key": found[1]}
         assert http.post("/sign-in", data=fields).status_code == 303
+        assert http.get("/files").status_code == 200, "the console reaches the server by SSH"
         return http.get("/").headers["location"]

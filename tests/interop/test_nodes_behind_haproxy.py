@@ -11,7 +11,7 @@ import json
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
@@ -37,7 +37,10 @@ CONFIGURATION = Path(__file__).parents[2] / "deploy" / "haproxy" / "haproxy.cfg"
 
 @dataclass
 class Farm:
-    """The servers, their database, and HAProxy."""
+    """The servers, their database, and HAProxy.
+
+    :ivar start: starts a server with a number from 1 on, also on the ports of one that has ended.
+    """
 
     url: str
     cluster: Cluster
@@ -45,6 +48,7 @@ class Farm:
     proxy: Daemon
     key: Path
     files: Path
+    start: Callable[..., Daemon]
 
     def leases(self) -> dict[str, dict[str, Any]]:
         """Return the nodes by their names."""
@@ -102,25 +106,37 @@ def haproxy(directory: Path, nodes: list[Daemon]) -> Iterator[Daemon]:
 
 @pytest.fixture
 def farm(keys: dict[str, Path], tmp_path: Path) -> Iterator[Farm]:
-    files = tmp_path / "files"
+    with running_farm(tmp_path, keys["ed25519"], drain=60) as found:
+        yield found
+
+
+@contextmanager
+def running_farm(directory: Path, key: Path, *, drain: int) -> Iterator[Farm]:
+    """Run three servers behind HAProxy.
+
+    :param drain: the seconds that connections have when a server stops.
+    """
+    files = directory / "files"
     files.mkdir()
     with running_cluster() as cluster, ExitStack() as stack:
         url = cluster.database().text
         options = ["--store", url, "--bans", "0", "--proxy-from", "127.0.0.1", "--gates", "1"]
-        options += ["--metrics", "127.0.0.1:0", "--drain", "60", "-o", "PerSourcePenalties=no"]
-        add_users(StoreURL(url), tmp_path, keys["ed25519"])
+        options += ["--drain", str(drain), "-o", "PerSourcePenalties=no"]
+        add_users(StoreURL(url), directory, key)
 
-        def start(number: int) -> Daemon:
-            state = State(tmp_path / f"state{number}")
-            node = start_nacre(state, *options, "--node", f"web{number}")
+        def start(number: int, port: str = "0", health: str = "0") -> Daemon:
+            state = State(directory / f"state{number}")
+            words = ["--listen", f"127.0.0.1:{port}"] if port != "0" else []
+            words += ["--metrics", f"127.0.0.1:{health}", "--node", f"web{number}"]
+            node = start_nacre(state, *options, *words)
             stack.callback(stopped, node)
             node.wait_for("event=metrics")
             return node
 
         with ThreadPoolExecutor(3) as threads:
             nodes = list(threads.map(start, (1, 2, 3)))
-        proxy = stack.enter_context(haproxy(tmp_path, nodes))
-        yield Farm(url, cluster, nodes, proxy, keys["ed25519"], files)
+        proxy = stack.enter_context(haproxy(directory, nodes))
+        yield Farm(url, cluster, nodes, proxy, key, files, start)
 
 
 def add_users(url: StoreURL, directory: Path, key: Path) -> None:

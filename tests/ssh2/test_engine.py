@@ -44,6 +44,7 @@ from nacre.protocol.events import (
     KexDone,
     MessageSeen,
     PongReceived,
+    SecretAgreed,
     VersionReceived,
     Writable,
 )
@@ -318,6 +319,20 @@ def test_ping_is_announced_and_answered() -> None:
     pair.client.ping(b"are you there")
     pair.run()
     assert pair.client_events[-1] == PongReceived(b"are you there")
+
+
+def test_the_secret_of_an_exchange_is_told_only_with_the_option() -> None:
+    pair = Pair(client=ClientOptions(user="a", trace=True, key_log=True))
+    pair.run()
+    assert not of(pair.server_events, SecretAgreed)
+    seen = of(pair.client_events, MessageSeen)
+    (told,) = of(pair.client_events, SecretAgreed)
+    assert told.cookie == seen[0].payload[1:17]  # type: ignore[attr-defined]
+    pair.client.rekey()
+    pair.run()
+    one, other = of(pair.client_events, SecretAgreed)
+    assert one.secret != other.secret  # type: ignore[attr-defined]
+    assert one.cookie != other.cookie  # type: ignore[attr-defined]
 
 
 def test_trace_shows_every_message() -> None:

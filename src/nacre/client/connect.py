@@ -260,18 +260,22 @@ async def log_in(
     credentials: LoginAnswers,
     sock: Sock,
     trace: Trace | None,
+    key_log: bool = False,
 ) -> Connection:
     """Log in to a host that was looked up, without a limit of time: for programs that ask users.
 
     The parameters are those of :func:`connect`.
+
+    :param key_log: whether ``trace`` gets the secrets of key exchanges too.
     """
     given = {"trust": trust, "credentials": credentials, "trace": trace}
     options = cast("ConnectOptions", {**NO_OPTIONS, **given})
-    return await _start(target, config, options, _Way(sock, None, None, NO_OPTIONS, None))
+    way = _Way(sock, None, None, NO_OPTIONS, None)
+    return await _start(target, config, options, way, key_log)
 
 
 async def _start(
-    target: Target, config: ClientConfig, options: ConnectOptions, way: _Way
+    target: Target, config: ClientConfig, options: ConnectOptions, way: _Way, key_log: bool = False
 ) -> Connection:
     """Log in. What the caller gives counts before the configuration."""
     config = configured.with_gssapi(options["gssapi"], config)
@@ -299,6 +303,7 @@ async def _start(
             algorithms=replace(offered, host_key=order),
             limits=limits,
             trace=trace is not None,
+            key_log=key_log,
             user=target.user,
             ssh1_ciphers=tuple(ciphers),
             software=software(config.version_addendum),

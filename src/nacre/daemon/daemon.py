@@ -22,6 +22,7 @@ from nacre.config.server.rules import ServerRules
 from nacre.daemon.accounts.source import UserSource
 from nacre.daemon.accounts.virtual.connection_counts import ConnectionCounts
 from nacre.daemon.accounts.virtual.file_key import read_file_key
+from nacre.daemon.api.plan import ServedSSH
 from nacre.daemon.audit.events import NO_AUDIT, AuditMode, AuditPlan
 from nacre.daemon.background import PidFile, leave_terminal
 from nacre.daemon.control.controlled import Controlled, ControlledHere, Everywhere
@@ -48,6 +49,7 @@ from nacre.daemon.sockets import (
     ListeningSockets,
     Passed,
     announce,
+    place,
     report_listening,
 )
 from nacre.daemon.state import open_state
@@ -92,6 +94,7 @@ class Daemon:
     :ivar node: the name of this server among those; None for that of the host.
     :ivar host_keys_seal: the file with the key that seals the host keys which these servers share;
         None if each has its own.
+    :ivar share_quotas: quotas, transfers and rates hold over all these servers.
     :ivar addresses: where to listen; empty for where the configuration says.
     :ivar users: virtual users (``store``) or this system's accounts (``system``), or where else
         virtual users are found.
@@ -122,6 +125,7 @@ class Daemon:
     store: StoreURL | None = None
     node: str | None = None
     host_keys_seal: str | None = None
+    share_quotas: bool = False
     addresses: tuple[Address, ...] = ()
     users: Literal["store", "system"] | UsersPlan = "store"
     run_as: str | None = None
@@ -221,7 +225,7 @@ class Daemon:
             file = PidFile(lambda problem: report({"event": "error", "what": problem}))
             counts = _counts(self.workers, before) if self.users != "system" else None
             restart = Restart(command, sockets, place, file, counts, before)
-            settings = self._with_api(settings, stack, restart, report)
+            settings = self._with_api(settings, stack, sockets, restart, report)
             node = self._identity(restart)
             running = RunningServer(
                 sockets,
@@ -278,12 +282,19 @@ class Daemon:
 
         return partial(NodesRoster, url=self.store, node=node)
 
-    def _lease(self, node: NodeIdentity | None) -> NodeLease | None:
+    def _lease(
+        self, settings: DaemonSettings, node: NodeIdentity | None, store: UserStore | None
+    ) -> NodeLease | None:
         if self.store is None or node is None:
             return None
         from nacre.daemon.nodes.lease import NodeLease
 
-        return NodeLease(self.store, node)
+        ledgers = None
+        if self.share_quotas and settings.state is not None and store is not None:
+            from nacre.daemon.nodes.ledgers import LedgerKeeper
+
+            ledgers = LedgerKeeper(self.store, settings.state, store.groups.ledgers.settle)
+        return NodeLease(self.store, node, ledgers)
 
     def _copier(
         self, settings: DaemonSettings, node: NodeIdentity | None, worker: Worker | None
@@ -316,12 +327,18 @@ class Daemon:
         )
 
     def _with_api(
-        self, settings: DaemonSettings, stack: ExitStack, restart: Restart, report: ServerLog
+        self,
+        settings: DaemonSettings,
+        stack: ExitStack,
+        sockets: ListeningSockets,
+        restart: Restart,
+        report: ServerLog,
     ) -> DaemonSettings:
         """Serve the API until ``stack`` ends; it starts before there are threads and a loop."""
         if self.edge.api is None or settings.state is None:
             return settings
         before = restart.predecessor
+        ssh = _served_ssh(settings, sockets)
         with nullcontext() if self.recording is None else self.recording.kept() as recordings:
             opened = self.edge.api.open(
                 settings.state,
@@ -329,10 +346,11 @@ class Daemon:
                 audited=settings.audit.mode != "off",
                 inherited=None if before is None else before.estate.api,
                 recordings=recordings,
+                ssh=ssh,
             )
             api = restart.api = stack.enter_context(opened)
-        for place in api.places:
-            report({"event": "api", "address": place})
+        for where in api.places:
+            report({"event": "api", "address": where})
         return replace(settings, api=api.fileno())
 
     def _note_process(self, file: PidFile, settings: DaemonSettings) -> None:
@@ -454,7 +472,7 @@ class Daemon:
             metrics=metrics,
             bans=bans,
             hooks=hooks,
-            lease=self._lease(running.node),
+            lease=self._lease(settings, running.node, store),
             copier=copier,
             restart=restart,
         )
@@ -549,6 +567,12 @@ class RunningServer:
     counts: ConnectionCounts | None = None
     elder: ElderRoster | None = None
     node: NodeIdentity | None = None
+
+
+def _served_ssh(settings: DaemonSettings, sockets: ListeningSockets) -> ServedSSH:
+    publics = (key.public.plain for key in settings.host_keys())
+    keys = dict.fromkeys(str(one) for one in publics if one.type != "rsa1")
+    return ServedSSH(tuple(place(one) for one in sockets.all), tuple(keys))
 
 
 def _with_sockets(

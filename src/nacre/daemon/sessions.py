@@ -22,7 +22,7 @@ from nacre.daemon.processes.file_log import FileProcessLog
 from nacre.daemon.processes.kinds.file_process import FileRoot, request
 from nacre.daemon.processes.kinds.launcher import Steps
 from nacre.daemon.processes.login_records import LoginRecord, TerminalLogin
-from nacre.daemon.processes.processes import Processes
+from nacre.daemon.processes.processes import Plan, Processes
 from nacre.daemon.recording.recording import OutputSink, Recording
 from nacre.daemon.recording.recordings import NO, Recordings
 from nacre.daemon.watching.shown import ShownSession, Watching, tapped
@@ -139,8 +139,10 @@ class Sessions:
         try:
             shown = self._shown(session, stack, recording)
             out = tapped(session.stdout, shown, recording)
-            prepared = _prepared(session, login, work, stack, in_thread, self._record, out)
-            run = replace(await prepared, ends=self._end_processes)
+            plan = await _prepared(session, login, work, stack, in_thread, self._end_processes)
+            run: Program | Plan = plan
+            if session.terminal is not None:
+                run = await _greeted(session, login, work, plan, in_thread, self._record, out)
             status = await self.processes.run(session, run, recording=recording, shown=shown)
             if shown is not None:
                 shown.end(status)
@@ -267,16 +269,14 @@ async def _prepared(
     work: Work,
     stack: AsyncExitStack,
     in_thread: InThread,
-    record: Recorder,
-    out: OutputSink,
-) -> Program:
-    """Return the session's program, once the client has what is shown before it.
+    ends: bool,
+) -> Plan:
+    """Return what finds out the session's program, once that finds the files that it is to have.
 
-    :param out: where that is written.
+    :param ends: end what outlives the session.
 
     :raises OSError: the file of ExposeAuthInfo can't be made.
     """
-    connection = session.connection
     if login.config.expose_auth_info and login.evidence:
         path = await in_thread(partial(expose, login))
         stack.callback(conceal, path)
@@ -284,26 +284,52 @@ async def _prepared(
     if login.security is not None:
         await _keep_tickets(session, login, stack, in_thread)
     steps = steps_before(login, session.subsystem, x11_steps(login, session.x11))
-    shows = session.terminal is not None and not login.virtual
-    greets = shows and work.command is None and login.root is None
-    run: Program
-    run, shown = await in_thread(partial(_planned, session, login, work, steps, greets=greets))
-    if run.directory != login.home:
-        await _warn(session, f"can't enter the home {login.home}: starting in {run.directory}")
-    if shown:
-        await out.write(shown.replace("\n", "\r\n").encode(errors="surrogateescape"))
-    return replace(run, login=record(login, connection)) if shows else run
+    return partial(_planned, session, login, work, steps, ends)
 
 
-def _planned(
-    session: Session, login: Login, work: Work, steps: Steps, *, greets: bool
-) -> tuple[Program, str]:
-    """Return the session's program, and what a login shell shows before it. Blocks."""
+def _planned(session: Session, login: Login, work: Work, steps: Steps, ends: bool) -> Program:
+    """Return the session's program. Blocks."""
     connection = session.connection
     run = program(login, work, session.environment, connection.peer, connection.local)
+    notice = ""
+    if run.directory != login.home:
+        notice = f"can't enter the home {login.home}: starting in {run.directory}"
     with rights_of(login.account):
         needed = steps.needed()
-    return replace(run, steps=steps if needed else None), greeting(login) if greets else ""
+    return replace(
+        run,
+        steps=steps if needed else None,
+        ends=ends,
+        notice=_warning(session, notice) if notice else b"",
+    )
+
+
+async def _greeted(
+    session: Session,
+    login: Login,
+    work: Work,
+    plan: Plan,
+    in_thread: InThread,
+    record: Recorder,
+    out: OutputSink,
+) -> Program:
+    """Return the program of a terminal, once the client has what is shown before it.
+
+    :param out: where that is written.
+    """
+    greets = not login.virtual and work.command is None and login.root is None
+
+    def planned() -> tuple[Program, str]:
+        return plan(), greeting(login) if greets else ""
+
+    run: Program
+    run, shown = await in_thread(planned)
+    if run.notice:
+        await session.stderr.write(run.notice)
+    if shown:
+        await out.write(shown.replace("\n", "\r\n").encode(errors="surrogateescape"))
+    noted = None if login.virtual else record(login, session.connection)
+    return replace(run, login=noted, notice=b"")
 
 
 async def _keep_tickets(
@@ -353,5 +379,9 @@ def _service(
 
 
 async def _warn(session: Session, text: str) -> None:
+    await session.stderr.write(_warning(session, text))
+
+
+def _warning(session: Session, text: str) -> bytes:
     end = "\r\n" if session.terminal is not None else "\n"
-    await session.stderr.write(f"nacre: {text}{end}".encode(errors="surrogateescape"))
+    return f"nacre: {text}{end}".encode(errors="surrogateescape")

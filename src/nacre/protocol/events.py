@@ -285,6 +285,20 @@ class MessageSeen(Event):
 
 
 @value
+class SecretAgreed(Event):
+    """A key exchange has a shared secret; only made with the option ``key_log``, by SSH-2.
+
+    Who has the secret and a recording of the bytes can read the connection.
+
+    :ivar cookie: the cookie of our KEXINIT, which names the exchange.
+    :ivar secret: the shared secret as it is hashed, without its length.
+    """
+
+    cookie: bytes
+    secret: bytes
+
+
+@value
 class ConnectionEnded(Event):
     """The last event. Nothing more is received; bytes in the outbox may still be sent.
 

@@ -77,6 +77,11 @@ def known(kind: str) -> tuple[str, ...]:
     return tuple(_TIERS[kind])
 
 
+def offered(kind: str) -> tuple[str, ...]:
+    """Return the names of the algorithms of a kind that are offered by default, best first."""
+    return _base(kind, "default")
+
+
 def _base(kind: str, profile: Profile) -> tuple[str, ...]:
     tiers = {Tier.DEFAULT} if profile == "default" else {Tier.DEFAULT, Tier.LEGACY}
     table = _TIERS[kind].items()
@@ -189,6 +194,7 @@ class EngineOptions:
     :ivar software: the software version in our identification line: printable US-ASCII without
         ``-``, and perhaps comments behind a space (RFC 4253 section 4.2).
     :ivar trace: report every message as a ``MessageSeen`` event.
+    :ivar key_log: report the shared secret of each key exchange as a ``SecretAgreed`` event.
     :ivar announce: the protocol version in our identification line; a server that speaks SSH-1 as
         well names 1.99 (RFC 4253 section 5.1).
     :ivar ssh1_ciphers: the ciphers for SSH-1, best first: ``3des``, ``blowfish`` or ``des``.
@@ -200,6 +206,7 @@ class EngineOptions:
     limits: Limits = DEFAULT_LIMITS
     software: str = SOFTWARE
     trace: bool = False
+    key_log: bool = False
     announce: str = "2.0"
     ssh1_ciphers: tuple[str, ...] = SSH1_CIPHERS
     gss_kex: tuple[str, ...] = ()

@@ -19,7 +19,12 @@ from nacre.cli.api.actions import ACTIONS, BY_NAME
         ("connection.end", 204),
         ("log.follow", 200),
         ("sessions.add", 201),
+        ("sessions.confirm", 200),
         ("own.leave", 204),
+        ("own.prove", 200),
+        ("own.webauthn.challenge", 200),
+        ("own.webauthn.add", 201),
+        ("own.webauthn.remove", 204),
     ],
 )
 def test_the_status_of_an_answer(name: str, status: int) -> None:

@@ -25,9 +25,11 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def served(app: Any = None) -> AsyncIterator[Callable[[], Awaitable[Opened]]]:
+async def served(
+    app: Any = None, most: int = http.MOST_CONNECTIONS
+) -> AsyncIterator[Callable[[], Awaitable[Opened]]]:
     """Serve, and yield what connects."""
-    factory = protocols(config_of(app or Front().app))
+    factory = protocols(config_of(app or Front().app), most=most)
     server = await asyncio.get_running_loop().create_server(factory, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     writers = []
@@ -116,8 +118,7 @@ async def test_a_client_that_reads_nothing_is_dropped() -> None:
 
 async def test_a_connection_that_is_too_many_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "PATIENCE", 20)
-    monkeypatch.setattr(http, "MOST_CONNECTIONS", 1)
-    async with served() as connect:
+    async with served(most=1) as connect:
         _, first = await connect()
         reader, writer = await connect()
         writer.write(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")

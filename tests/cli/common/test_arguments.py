@@ -218,6 +218,8 @@ def test_settings_that_are_no_keywords(monkeypatch):
 def test_long_options_are_the_callers():
     assert parse(["--json", "h", "cmd", "--json"], ["json"]).flags == {"json"}
     assert parse(["h", "--json"], ["json"]).flags == {"json"}
+    valued = parse(["--html", "a", "h", "--pcap=b"], ["json", "html=", "pcap="])
+    assert (valued.flags, valued.values) == ({"html", "pcap"}, {"html": "a", "pcap": "b"})
     assert parse(["h", "cmd", "--json"], ["json"]).command == "cmd --json"
 
 

@@ -24,6 +24,7 @@ def test_options_become_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     key.write_text("nacre_x")
     key.chmod(0o600)
     words = ["--listen", "[::1]:9000", "--key-file", str(key), "--proxy-from", "192.0.2.0/24"]
+    words += ["--origin", "https://files.example.org"]
     done = CliRunner().invoke(command, [*words, "--api", "/run/nacre.sock"])
     assert done.output == "nacre console: http://x/\n"
     (settings,) = found
@@ -33,6 +34,7 @@ def test_options_become_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "nacre_x",
     )
     assert "192.0.2.9" in settings.proxies
+    assert settings.pages_origin() == "https://files.example.org"
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,7 @@ def test_options_become_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (["--listen", "x"], "is not ADDR:PORT"),
         (["--key-file", "/nowhere/x"], "can't read"),
         (["--proxy-from", "x"], "x"),
+        (["--origin", "http://files.example.org"], "need HTTPS"),
     ],
 )
 def test_what_is_wrong_is_said(words: list[str], said: str) -> None:

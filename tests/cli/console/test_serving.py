@@ -13,7 +13,7 @@ import pytest
 
 from nacre.cli.console.serving import ConsoleSettings, read_key, serve
 from nacre.errors import ConfigurationError, StateError
-from nacre.server.admission.networks import NetworkSet
+from nacre.server.admission.networks import NetworkSet, parse_networks
 
 
 def settings(**more: Any) -> ConsoleSettings:
@@ -35,8 +35,6 @@ def settings(**more: Any) -> ConsoleSettings:
         ({"api": "ftp://127.0.0.1"}, "neither http"),
         ({"api": "http://["}, "neither http"),
         ({"certificate": Path("x")}, "go together"),
-        ({"ssh": ("127.0.0.1", 22)}, "--ssh-known-hosts go together"),
-        ({"known_hosts": Path("x")}, "--ssh-known-hosts go together"),
     ],
 )
 def test_nothing_secret_passes_a_network_in_the_clear(more: dict[str, Any], why: str) -> None:
@@ -57,9 +55,38 @@ def test_what_is_safe_is_permitted(more: dict[str, Any]) -> None:
     settings(**more).check()
 
 
-def test_there_are_shells_where_the_server_is_known() -> None:
-    assert settings().shells() is None
-    assert settings(ssh=("127.0.0.1", 22), known_hosts=Path("x")).shells() is not None
+_TLS = {"certificate": Path("x"), "certificate_key": Path("y")}
+
+
+@pytest.mark.parametrize(
+    ("more", "origin"),
+    [
+        ({"place": ("127.0.0.1", 8080)}, "http://localhost:8080"),
+        ({"place": ("::1", 80)}, "http://localhost"),
+        ({"place": ("127.0.0.1", 0)}, ""),
+        ({"place": ("127.0.0.1", 8080), "proxies": NetworkSet(parse_networks(["::1"]))}, ""),
+        ({"place": ("files.example.org", 443), **_TLS}, "https://files.example.org"),
+        ({"place": ("files.example.org", 8443), **_TLS}, "https://files.example.org:8443"),
+        ({"place": ("0.0.0.0", 443), **_TLS}, ""),
+        ({"place": ("192.0.2.1", 443), **_TLS}, ""),
+        ({"origin": "https://files.example.org"}, "https://files.example.org"),
+    ],
+)
+def test_the_origin_of_pages_is_where_it_listens_unless_it_is_given(
+    more: dict[str, Any], origin: str
+) -> None:
+    chosen = settings(**more)
+    chosen.check()
+    assert chosen.pages_origin() == origin
+
+
+@pytest.mark.parametrize(
+    ("origin", "why"),
+    [("https://192.0.2.1", "IP address"), ("http://files", "HTTPS"), ("files", "https://")],
+)
+def test_an_origin_where_browsers_have_no_security_keys_is_refused(origin: str, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"--origin {origin}: .*{why}"):
+        settings(origin=origin).check()
 
 
 def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:

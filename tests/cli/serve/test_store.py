@@ -103,3 +103,18 @@ def test_host_keys_are_shared_by_a_store_alone() -> None:
     assert found[0]["host_keys_seal"] == "/etc/nacre/seal"
     done = CliRunner().invoke(command, words, env={"NACRE_STORE": None})
     assert (done.exit_code, "--share-host-keys needs --store" in done.output) == (2, True)
+
+
+def test_quotas_are_shared_by_a_store_alone() -> None:
+    found: list[StoreOptions] = []
+
+    @click.command()
+    @store_options
+    def command(shared: StoreOptions) -> None:
+        found.append(shared)
+
+    for words, share in (([], False), (["--share-quotas"], True)):
+        assert CliRunner().invoke(command, [*words, "--store", URL]).exit_code == 0
+        assert found[-1]["share_quotas"] is share
+    done = CliRunner().invoke(command, ["--share-quotas"], env={"NACRE_STORE": None})
+    assert (done.exit_code, "--share-quotas needs --store" in done.output) == (2, True)

@@ -35,10 +35,13 @@ def tree(root: Path) -> None:
         ("1", [], ["d", "f"]),
         ("1a", [], [".", "..", ".hidden", "d", "f"]),
         ("1", ["f"], ["f"]),
-        ("1", ["d"], ["x"]),
-        ("1", ["d*"], ["x"]),
+        ("1", ["d"], ["d/x"]),
+        ("1r", ["."], ["./f", "./d"]),
+        ("1", ["./d/"], ["./d/x"]),
+        ("1", ["d*"], ["d/x"]),
         ("1", ["*"], ["d", "f"]),
-        ("1", ["/d"], ["x"]),
+        ("1", ["/d"], ["/d/x"]),
+        ("1t", ["/d"], ["/d/x"]),
     ],
 )
 async def test_names(
@@ -139,4 +142,4 @@ async def test_a_listing_without_permissions_is_the_server_s_own(
     assert await run_line(shell, "ls -l /")
     assert capsys.readouterr().out == "its line of a\nits line of b\n"
     assert await run_line(shell, "ls -1 /")
-    assert capsys.readouterr().out == "a\nb\n"
+    assert capsys.readouterr().out == "/a\n/b\n"

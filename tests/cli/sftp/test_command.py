@@ -57,7 +57,7 @@ def test_files_up_and_down(served: Served) -> None:
     assert "sftp> ls -1\na b\nup\n" in done.stdout
     assert "Remote working directory: /new\n" in done.stdout
     assert f"Local working directory: {served.here}\n" in done.stdout
-    assert done.stdout.endswith("sftp> ls /\nmoved  new\n")
+    assert done.stdout.endswith("sftp> ls /\n/moved  /new\n")
     assert done.stderr == ""
 
 

@@ -11,8 +11,8 @@ from console.world import World
 
 def test_networks_are_banned_for_a_time_or_allowed_for_good(world: World) -> None:
     browser = world.browser("ada")
-    fields = {"network": "192.0.2.0/24", "count": "2", "unit": "hours", "reason": "scans"}
-    assert browser.told(browser.post("/bans", **fields)) == "192.0.2.0/24 is in the list."
+    fields = {"network": "203.0.113.0/24", "count": "2", "unit": "hours", "reason": "scans"}
+    assert browser.told(browser.post("/bans", **fields)) == "203.0.113.0/24 is in the list."
     browser.post("/bans", network="198.51.100.7", what="allow")
     one, two = sorted(world.resources.store.bans.all(), key=lambda ban: ban.allowed)
     assert (one.reason, two.allowed, two.until) == ("scans", True, 0)
@@ -20,9 +20,9 @@ def test_networks_are_banned_for_a_time_or_allowed_for_good(world: World) -> Non
     text = world.browser("otto").get("/bans").text
     assert "never banned" in text
     assert "/bans/remove" not in text
-    told = browser.told(browser.post("/bans/remove", network="192.0.2.0/24"))
-    assert told == "192.0.2.0/24 is no more in the list."
-    assert browser.post("/bans/remove", network="192.0.2.0/24").status_code == 404
+    told = browser.told(browser.post("/bans/remove", network="203.0.113.0/24"))
+    assert told == "203.0.113.0/24 is no more in the list."
+    assert browser.post("/bans/remove", network="203.0.113.0/24").status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from console.world import World, connected
 from nacre.console.pages.now import Sampled
 from nacre.console.web.browsers import MOST_STREAMS
+from nacre.daemon.audit.events import AuditEvent
+from nacre.daemon.audit.table import FILE, AuditTable, now
 
 
 def rows(text: str) -> list[str]:
@@ -33,14 +36,30 @@ def test_the_table_follows_with_rates(world: World) -> None:
         connected("busy", number="1.2", sent=2048 + 4 * 1024 * 1024),
     ]
     world.direct.events.append(world.event(12.0))
-    answer = world.browser("ada").get("/now/events")
+    browser = world.browser("ada")
+    answer = browser.get("/now/events")
     assert answer.headers["content-type"].startswith("text/event-stream")
-    first, second, end = rows(answer.text)
-    assert "/s" not in first
-    assert "2.0 MiB/s" in second
-    assert second.index("busy") < second.index("idle"), "the one with more traffic is first"
-    assert 'id="end-1.2"' in second
+    *_, table, charts, end = rows(answer.text)  # a page that is slow skips what is old
+    assert "2.0 MiB/s" in table
+    assert table.index("busy") < table.index("idle"), "the one with more traffic is first"
+    assert 'id="end-1.2"' in table
+    assert table.count(f'name="csrf" value="{browser.csrf()}"') == 2, "the key of this session"
+    assert "0 B/s in, 2.0 MiB/s out" in charts
     assert (end, "event: end" in answer.text) == ("", True)
+
+
+def test_logins_of_the_last_hour_are_a_chart(world: World, tmp_path: Path) -> None:
+    browser = world.browser("otto")
+    assert "the server keeps no audit" in browser.get("/now").text
+    table = AuditTable(tmp_path / FILE, create=True)
+    for outcome in ("success", "success", "refused"):
+        table.add([(now(), AuditEvent("1", "bob", "x", "login", outcome, "{}"))])
+    table.close()
+    text = browser.get("/now").text
+    assert "2 in the last hour" in text
+    assert "1 in the last hour" in text
+    assert text.count('<rect class="in"') == text.count('<rect class="bad"') == 1
+    world.resources.audit().close()
 
 
 def test_rates_are_of_connections_that_both_have() -> None:

@@ -64,3 +64,15 @@ def test_a_user_plays_nothing(recorded: World) -> None:
 
 def test_a_server_that_records_nothing_says_so(world: World) -> None:
     assert "start it with --record" in world.browser("ada").get("/recordings").text
+
+
+def test_a_text_is_searched_and_leads_to_its_moments(recorded: World) -> None:
+    browser = recorded.browser("otto")
+    path = "/recordings/2030-01-02/000007.000-uma-x.cast"
+    text = browser.get(f"{path}?text=alert&speed=2").text
+    assert '<a href="#t=0.5">0:00.5</a>' in text
+    assert (EVIL in text, "&lt;/script&gt;7" in text) == (False, True)
+    assert 'data-speed="2"' in text
+    assert "Nothing was found" in browser.get(f"{path}?text=nowhere").text
+    assert 'id="text"' in browser.get(path).text
+    assert "no such recording" in browser.get("/recordings/2030-01-02/none.cast?text=x").text

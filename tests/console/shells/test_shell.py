@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from nacre.console.shells import shell as module
-from nacre.console.shells.login import LineEditor
-from nacre.console.shells.shell import AttachedPage, ConsoleShell
+from nacre.console.shells.shell import MOST_AHEAD, AttachedPage, ConsoleShell, ShellRefused
 from nacre.errors import ConnectionLost
 
 
@@ -42,16 +41,19 @@ class FakeProcess:
 
 
 class FakeConnection:
-    """Logs in by one question."""
+    """Logs in when it may."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: Exception | None = None) -> None:
         self.process = FakeProcess()
+        self.may = asyncio.Event()
+        self._error = error
         self.asked: list[Any] = []
         self.closed = False
 
-    async def log_in(self, editor: LineEditor) -> Any:
-        if await editor.ask("Password: ", False) != "right":
-            raise ConnectionLost("wrong\x1b[2J password")
+    async def log_in(self) -> Any:
+        await self.may.wait()
+        if self._error is not None:
+            raise self._error
         return self
 
     async def __aenter__(self) -> FakeConnection:
@@ -76,21 +78,22 @@ async def read_until(page: AttachedPage, text: str) -> str:
     return found
 
 
-async def test_a_shell_asks_runs_and_ends() -> None:
+async def test_a_shell_runs_and_ends() -> None:
     connection = FakeConnection()
     shell = ConsoleShell(object(), connection.log_in, (80, 24))
     page = shell.attach()
-    assert await read_until(page, "Password: ") == "Password: "
     shell.resize((90, 30))
-    await shell.type("right\ree")
-    assert await read_until(page, "ee") == "\r\nee"
+    await shell.type("typed ahe")
+    await shell.type("ad")
+    connection.may.set()
+    assert await read_until(page, "ad") == "typed ahead"
     assert connection.asked == [{"term": "xterm-256color", "size": (90, 30)}]
     shell.resize((100, 40))
     assert connection.process.sizes == [(100, 40)]
     await shell.type("ä")
     await read_until(page, "ä")
     await shell.type("\x04")
-    assert json.loads(await page.next() or "") == {"event": "end", "status": 5}
+    assert json.loads(await page.next() or "") == {"event": "end", "status": 5, "reason": ""}
     assert await page.next() is None
     assert connection.closed
     await shell.type("later")
@@ -100,13 +103,32 @@ async def test_a_shell_asks_runs_and_ends() -> None:
     assert await again.next() is None
 
 
-async def test_a_login_that_fails_says_why_without_control_sequences() -> None:
-    shell = ConsoleShell(object(), FakeConnection().log_in, (80, 24))
+@pytest.mark.parametrize(
+    "error",
+    [ConnectionLost("wrong\x1b[2J key"), ShellRefused("wrong\x1b"), OSError("wrong\x1b" * 200)],
+)
+async def test_a_login_that_fails_says_why_without_control_sequences(error: Exception) -> None:
+    connection = FakeConnection(error)
+    shell = ConsoleShell(object(), connection.log_in, (80, 24))
     page = shell.attach()
-    await shell.type("wrong\r")
-    said = await read_until(page, '"end"')
-    assert "wrong" in said
-    assert "\x1b" not in said
+    connection.may.set()
+    said = json.loads(await page.next() or "")
+    assert (said["event"], said["status"]) == ("end", None)
+    assert said["reason"].startswith("wrong")
+    assert "\x1b" not in said["reason"]
+    assert len(said["reason"]) < 500, "it is bounded before what is escaped"
+    assert await page.next() is None
+
+
+async def test_what_is_typed_before_there_is_a_shell_is_bounded() -> None:
+    connection = FakeConnection()
+    shell = ConsoleShell(object(), connection.log_in, (80, 24))
+    page = shell.attach()
+    for _ in range(5):
+        await shell.type("x" * (MOST_AHEAD // 2))
+    connection.may.set()
+    assert await read_until(page, "x") == "x" * MOST_AHEAD
+    await shell.close()
 
 
 async def test_a_page_that_comes_back_sees_the_last_output(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,8 +136,9 @@ async def test_a_page_that_comes_back_sees_the_last_output(monkeypatch: pytest.M
     connection = FakeConnection()
     shell = ConsoleShell(object(), connection.log_in, (80, 24))
     first = shell.attach()
-    await read_until(first, "Password: ")
-    await shell.type("right\r")
+    connection.may.set()
+    await connection.process.write(b"begun")
+    await read_until(first, "begun")
     shell.detach(first)
     assert await first.next() is None
     await connection.process.write(b"one\ntwo\nthree\nfour\n")

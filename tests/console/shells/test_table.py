@@ -3,45 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nacre.console.shells import table as module
-from nacre.console.shells.login import LineEditor, SSHPlace
 from nacre.console.shells.table import ConsoleShells, TooManyShells
-
-PLACE = SSHPlace(host="127.0.0.1", port=22, known_hosts=Path("known_hosts"))
 
 
 @pytest.fixture(autouse=True)
-def logins(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Have logins that never end; return users and addresses."""
-    found: list[tuple[str, str]] = []
-
-    async def log_in(_place: SSHPlace, user: str, address: str, _editor: LineEditor) -> Any:
-        found.append((user, address))
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(module, "log_in", log_in)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_AGAIN", 0.01)
-    return found
+
+
+async def never() -> Any:
+    """Log in for ever."""
+    await asyncio.Event().wait()
 
 
 def opened(shells: ConsoleShells, session: object) -> str:
-    return shells.open(session, "alice", "192.0.2.7", (80, 24))
+    return shells.open(session, never, (80, 24))
 
 
-async def test_a_shell_is_found_by_its_session_alone(logins: list[tuple[str, str]]) -> None:
-    shells, session = ConsoleShells(PLACE), object()
+async def test_a_shell_is_found_by_its_session_alone() -> None:
+    shells, session = ConsoleShells(), object()
     number = opened(shells, session)
     found = shells.find(session, number)
     assert found is not None
     assert shells.find(object(), number) is None
     assert shells.find(session, "x") is None
-    await asyncio.wait({found.running}, timeout=0)
-    assert logins == [("alice", "192.0.2.7")]
     await shells.close()
     assert shells.find(session, number) is None
     assert found.running.done()
@@ -49,7 +39,7 @@ async def test_a_shell_is_found_by_its_session_alone(logins: list[tuple[str, str
 
 async def test_shells_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_SHELLS", 5)
-    shells, session = ConsoleShells(PLACE), object()
+    shells, session = ConsoleShells(), object()
     for _ in range(4):
         opened(shells, session)
     with pytest.raises(TooManyShells):
@@ -64,7 +54,7 @@ async def test_a_shell_ends_when_no_page_comes_back_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "GRACE", 0.05)
-    shells, session = ConsoleShells(PLACE), object()
+    shells, session = ConsoleShells(), object()
     number = opened(shells, session)
     shell = shells.find(session, number)
     assert shell is not None
@@ -83,7 +73,7 @@ async def test_a_shell_ends_when_no_page_comes_back_in_time(
 
 
 async def test_a_shell_ends_with_the_session_of_the_browser() -> None:
-    shells, holds = ConsoleShells(PLACE), True
+    shells, holds = ConsoleShells(), True
     found = []
     for _ in range(2):
         session = object()

@@ -58,7 +58,8 @@ def test_a_file_that_changes_has_another_address() -> None:
 def test_what_others_have_written_comes_with_its_licence() -> None:
     folder = files("nacre.console").joinpath("static")
     notice = folder.joinpath("NOTICE").read_text()
-    own = {"console.css", "console.js", "replay.js", "terminal.js", "shell.js", "watch.js"}
+    own = {"console.css", "console.js", "files.js", "join.js", "replay.js", "shell.js"}
+    own |= {"terminal.js", "watch.js", "webauthn.js"}
     for name in STATIC.keys() - own:
         assert name in notice
     assert "Apache License" in folder.joinpath("asciinema-player.LICENSE").read_text()

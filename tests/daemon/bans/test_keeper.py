@@ -16,6 +16,7 @@ from nacre.server.admission.bans import Ban
 from nacre.server.admission.networks import parse_network, show_network
 from parties import until
 
+SIGN_IN = {"event": "api", "action": "sessions.add", "peer": "127.0.0.1:1", "client": "192.0.2.7"}
 CLOSED: Mapping[str, object] = {
     "event": "closed", "peer": "192.0.2.7:40000", "offence": "authfail",
 }  # fmt: skip
@@ -58,6 +59,15 @@ async def test_offences_lead_to_a_ban_which_is_stored_and_told(
     assert again.table.refuses("192.0.2.7")
 
 
+async def test_who_fails_to_sign_in_through_a_program_is_counted_and_the_program_is_not(
+    keeper: BanKeeper,
+) -> None:
+    for _ in range(3):
+        keeper.note({**SIGN_IN, "status": 401, "offence": "authfail"})
+    assert keeper.table.refuses("192.0.2.7")
+    assert not keeper.table.refuses("127.0.0.1")
+
+
 @pytest.mark.parametrize(
     "record",
     [
@@ -68,6 +78,8 @@ async def test_offences_lead_to_a_ban_which_is_stored_and_told(
         {"event": "closed", "peer": "/run/socket:0", "offence": "authfail"},
         {"event": "refused", "peer": "192.0.2.7:1", "reason": "the user has expired"},
         {"event": "auth", "peer": "192.0.2.7:1", "outcome": "failure"},
+        {**SIGN_IN, "status": 201},
+        {**SIGN_IN, "status": 401},
     ],
 )
 async def test_other_records_are_no_offences(

@@ -7,6 +7,7 @@ import hashlib
 import os
 import pwd
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -188,6 +189,54 @@ async def test_environment_and_directory(processes: Processes) -> None:
     session = Session()
     await run(processes, session, sh("echo $NAME; pwd; env | grep -c SSH_TTY", NAME="value"))
     assert session.stdout.data == b"value\n/\n0\n"
+
+
+async def test_a_program_may_be_found_out_in_the_thread_that_starts_it(
+    processes: Processes,
+) -> None:
+    threads = list[threading.Thread]()
+
+    def plan() -> Program:
+        threads.append(threading.current_thread())
+        return sh("echo planned")
+
+    session = Session()
+    assert await processes.run(cast(Any, session), plan) == 0
+    assert session.stdout.data == b"planned\n"
+    assert threads != [threading.main_thread()]
+
+
+async def test_a_plan_that_fails_starts_nothing(processes: Processes) -> None:
+    before = descriptors()
+
+    def plan() -> Program:
+        raise OSError("no such home")
+
+    with pytest.raises(OSError, match="no such home"):
+        await processes.run(cast(Any, Session()), plan)
+    assert descriptors() == before
+
+
+async def test_a_notice_comes_before_what_the_program_prints(processes: Processes) -> None:
+    session = Session()
+    program = replace(sh("echo first >&2"), notice=b"notice\n")
+    await run(processes, session, program)
+    assert session.stderr.data == b"notice\nfirst\n"
+
+
+async def test_a_session_that_ends_before_its_notice_is_read_ends_its_program(
+    processes: Processes, tmp_path: Path
+) -> None:
+    session = Session()
+    session.stderr.open.clear()
+    file = tmp_path / "number"
+    program = replace(sh(f"echo $$ >{file}; exec sleep 60"), notice=b"notice\n", ends=True)
+    running = asyncio.ensure_future(run(processes, session, program))
+    await until(lambda: file.exists() and file.read_text().endswith("\n"))
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    await until_dead(int(file.read_text()))
 
 
 async def test_nothing_but_the_three_streams_is_inherited(processes: Processes) -> None:

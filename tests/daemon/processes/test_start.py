@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import resource
 import signal
@@ -129,6 +128,7 @@ async def test_a_program_has_the_limits_of_sessions_and_this_process_its_own(
     """With many descriptors the limit of this process can't be lowered meanwhile."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     soft = 200 + 4 * max(map(int, os.listdir("/proc/self/fd")))
+    kept = [os.open(os.devnull, os.O_RDONLY) for _ in range(soft)] if many else []
     monkeypatch.setitem(LIMITS, "RLIMIT_NOFILE", (soft, before[1]))
     threads, later = FairThreads(1), list[int]()
     prlimit = resource.prlimit
@@ -138,13 +138,12 @@ async def test_a_program_has_the_limits_of_sessions_and_this_process_its_own(
         return prlimit(pid, kind, limits)
 
     monkeypatch.setattr(resource, "prlimit", note)
-    kept = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, soft) if many else None
     try:
         # The program waits until its terminal has a line, by when the limit is set.
         shown = await threads.run(b"", partial(at_terminal, "read x; ulimit -n", typed=b"go\n"))
     finally:
-        if kept is not None:
-            os.close(kept)
+        for number in kept:
+            os.close(number)
         threads.close()
     assert shown.splitlines()[-1] == str(soft)
     assert len(later) == many

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -12,9 +13,9 @@ from sqlalchemy import func, select
 
 from daemon.store.postgres.cluster import StorePlace
 from nacre.crypto.password import hash_password, verify_password
-from nacre.daemon.store.passwords import unfit
+from nacre.daemon.store.passwords import ONE_TIME_PREFIX, ONE_TIME_SECONDS, unfit
 from nacre.daemon.store.store import UserStore
-from nacre.daemon.store.tables import FORMER
+from nacre.daemon.store.tables import FORMER, ONE_TIME
 from nacre.daemon.store.values import MOST_HISTORY, StoredUser, User
 from nacre.errors import UserStoreError
 
@@ -103,3 +104,36 @@ def test_without_a_history_the_one_that_expires_is_no_new_one(store: UserStore) 
     alice = store.user("alice")
     assert "was used before" in (store.passwords.change_own(alice, FIRST, b"first") or "")
     assert store.passwords.change_own(alice, FIRST, b"second") is None
+
+
+def test_a_one_time_password_counts_once_and_for_its_user_alone(store: UserStore) -> None:
+    store.add(StoredUser(name="bob"))
+    password = store.passwords.issue("alice", "192.0.2.7")
+    assert password.startswith(ONE_TIME_PREFIX)
+    assert len(password) == len(ONE_TIME_PREFIX) + 64
+    assert store.passwords.redeem("bob", password) is None
+    assert store.passwords.redeem("alice", password[:-1]) is None
+    assert store.passwords.redeem("alice", password) == "192.0.2.7"
+    assert store.passwords.redeem("alice", password) is None
+
+
+def test_of_many_who_show_a_one_time_password_one_gets_in(store: UserStore) -> None:
+    password = store.passwords.issue("alice", "192.0.2.7")
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: store.passwords.redeem("alice", password), range(16)))
+    assert sorted(map(str, found)) == ["192.0.2.7", *["None"] * 15]
+
+
+def test_a_one_time_password_expires_and_goes_with_its_user(store: UserStore) -> None:
+    old = store.passwords.issue("alice", "x", now=1000)
+    assert store.passwords.redeem("alice", old, now=1000 + ONE_TIME_SECONDS) is None
+    store.passwords.issue("alice", "x", now=1000)
+    new = store.passwords.issue("alice", "x")
+    with store._database.reading() as connection:
+        count = connection.execute(select(func.count()).select_from(ONE_TIME)).scalar_one()
+    assert count == 1, "those that have expired are removed"
+    store.remove("alice")
+    store.add(StoredUser(name="alice"))
+    assert store.passwords.redeem("alice", new) is None
+    with pytest.raises(UserStoreError, match="there is no user 'bob'"):
+        store.passwords.issue("bob", "x")

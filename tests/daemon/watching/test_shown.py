@@ -14,12 +14,20 @@ import pytest
 
 from nacre.daemon.recording.frames import FrameKind, FrameReader, frame
 from nacre.daemon.recording.recording import Recording
+from nacre.daemon.watching import shown as shown_module
 from nacre.daemon.watching.frames import WatchFrame, WatchOrder
 from nacre.daemon.watching.shown import KEPT, MOST_WATCHERS, ShownSession, Watching, tapped
 from nacre.server.session import Session, Terminal
 
 ORDER = WatchOrder(id="1.1", channel=0, by="root")
 TERMINAL = Terminal("xterm", 80, 24, 0, 0, b"")
+
+
+class Known(SimpleNamespace):
+    """A stand-in for a session, that a dictionary takes."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
 
 
 class Printed:
@@ -246,13 +254,7 @@ async def test_output_is_recorded_first_and_shown_before_the_client_gets_it(
 
 async def test_a_session_can_be_watched_while_it_runs(stack: ExitStack) -> None:
     place, watching = Place(TERMINAL, stack), Watching()
-
-    class Known(SimpleNamespace):
-        def __hash__(self) -> int:  # type: ignore[override]
-            return id(self)
-
     session = cast(Session, Known(**vars(place.session)))
-    assert watching.of(None) is None
     with watching.showing(session, None) as shown:
         assert watching.of(session) is shown
         ours, theirs = socket.socketpair()
@@ -261,3 +263,47 @@ async def test_a_session_can_be_watched_while_it_runs(stack: ExitStack) -> None:
         shown.add(ours, ORDER)
     assert watching.of(session) is None
     assert (WatchFrame.END, b"") in await frames(theirs, WatchFrame.END)
+
+
+async def test_who_comes_before_the_program_runs_waits_for_it(stack: ExitStack) -> None:
+    watching = Watching()
+    session = cast(Session, Known(**vars(Place(TERMINAL, stack).session), subsystem=None))
+    found: asyncio.Queue[ShownSession | None] = asyncio.Queue()
+    watching.when_begun(session, found.put_nowait)
+    await asyncio.sleep(0)
+    with watching.showing(session, None) as shown, shown.at_terminal(Keys()):
+        await asyncio.sleep(0)
+        assert found.empty()
+        shown.tell_through(Printed())
+        async with asyncio.timeout(30):
+            assert await found.get() is shown
+        watching.when_begun(session, found.put_nowait)
+        assert found.get_nowait() is shown
+
+
+async def test_who_waits_for_a_session_that_ends_without_a_program_is_told(
+    stack: ExitStack,
+) -> None:
+    watching = Watching()
+    session = cast(Session, Known(**vars(Place(TERMINAL, stack).session), subsystem=None))
+    found: asyncio.Queue[ShownSession | None] = asyncio.Queue()
+    with watching.showing(session, None):
+        watching.when_begun(session, found.put_nowait)
+        await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        assert await found.get() is None
+
+
+async def test_what_is_never_shown_is_not_waited_for_longer_than_some_seconds(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shown_module, "STARTING", 0.01)
+    watching = Watching()
+    session = cast(Session, Known(**vars(Place(TERMINAL, stack).session), subsystem=None))
+    found: asyncio.Queue[ShownSession | None] = asyncio.Queue()
+    watching.when_begun(session, found.put_nowait)
+    async with asyncio.timeout(30):
+        assert await found.get() is None
+    sftp = cast(Session, Known(subsystem="sftp"))
+    watching.when_begun(sftp, found.put_nowait)
+    assert found.get_nowait() is None

@@ -130,3 +130,17 @@ def test_no_remedy_is_named_that_does_not_help() -> None:
     with pytest.raises(NoCommonAlgorithm, match="nacre has no host key algorithm") as caught:
         negotiate(BASE, other, Role.CLIENT)
     assert "KexAlgorithms=+" not in str(caught.value)
+
+
+def test_who_has_left_out_usual_algorithms_is_told_that_and_gets_no_old_ones() -> None:
+    ours = replace(BASE, kex=("diffie-hellman-group1-sha1",), ciphers_c2s=("3des-cbc",))
+    theirs = replace(
+        BASE,
+        kex=("diffie-hellman-group14-sha1", "curve25519-sha256"),
+        ciphers_c2s=("aes128-cbc", "aes256-ctr"),
+    )
+    with pytest.raises(NoCommonAlgorithm) as caught:
+        negotiate(ours, theirs, Role.CLIENT)
+    assert "-o KexAlgorithms=+curve25519-sha256 -o Ciphers=+aes256-ctr" in str(caught.value)
+    assert "legacy" not in str(caught.value)
+    assert "old" not in str(caught.value)

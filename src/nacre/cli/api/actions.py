@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from nacre.cli.api.call import CheckedCall, Resources
-from nacre.cli.api.calls import factors, own, people, recorded, running, signing_in
+from nacre.cli.api.calls import (
+    factors,
+    own,
+    people,
+    recorded,
+    running,
+    security_keys,
+    signing_in,
+)
 from nacre.cli.api.recordings.values import MOST_ROWS
 from nacre.cli.api.schema import Schema
 from nacre.cli.api.shapes import MOST_LISTED
@@ -113,6 +121,7 @@ def _rows(
 _PAGED = frozenset({"Users", "Groups", "Members", "Bans"})
 
 _USER, _KEYS, _GROUP = "/{name}", "/{name}/keys", "/{name}"
+_SECURITY_KEYS = "/security-keys"
 
 ACTIONS: tuple[Action, ...] = (
     Action(
@@ -165,6 +174,14 @@ ACTIONS: tuple[Action, ...] = (
             *(factors.remove_factor, None, None),
         ),
         (
+            *("webauthn.list", "GET", f"{_USER}{_SECURITY_KEYS}", "List a user's security keys"),
+            *(security_keys.list_security_keys, None, "SecurityKeys"),
+        ),
+        (
+            *("webauthn.remove", "DELETE", f"{_USER}{_SECURITY_KEYS}/{{id}}"),
+            *("Remove a security key of a user", security_keys.remove_security_key, None, None),
+        ),
+        (
             *("users.usage", "GET", f"{_USER}/usage", "Show what a user stores and transfers"),
             *(factors.show_usage, None, "Usage"),
         ),
@@ -180,11 +197,58 @@ ACTIONS: tuple[Action, ...] = (
         body="SignIn",
         answer="SignedIn",
     ),
+    Action(
+        name="sessions.confirm",
+        method="POST",
+        path="/v1/sessions/confirm",
+        scope="sessions:write",
+        work="sign-in",
+        summary="Sign a user in who shows the second factor after the password",
+        perform=signing_in.confirm,
+        body="SecondFactor",
+        answer="SignedIn",
+    ),
+    Action(
+        name="own.prove",
+        method="POST",
+        path="/v1/own/proof",
+        scope="own:write",
+        work="sign-in",
+        summary="Show the second factor again, before security keys are changed",
+        perform=security_keys.prove_own,
+        body="Proof",
+        answer="Proved",
+    ),
     *_rows(
         "own",
         "own",
         ("own.show", "GET", "", "Show the user who has signed in", own.show_own, None, "Own"),
+        (
+            *("own.logins.add", "POST", "/logins", "Return a password for one login with SSH"),
+            *(own.add_login, None, "OneTimeLogin"),
+        ),
         ("own.leave", "DELETE", "/session", "Sign out", own.sign_out, None, None),
+        (
+            *("own.webauthn.list", "GET", _SECURITY_KEYS, "List one's own security keys"),
+            *(security_keys.list_own_keys, None, "OwnSecurityKeys"),
+        ),
+        (
+            *(
+                "own.webauthn.challenge",
+                "POST",
+                "/challenge",
+                "Make a challenge for a security key",
+            ),
+            *(security_keys.challenge_own, "AskChallenge", "KeyChallenge"),
+        ),
+        (
+            *("own.webauthn.add", "POST", _SECURITY_KEYS, "Enrol a security key of one's own"),
+            *(security_keys.add_own_key, "NewSecurityKey", "SecurityKeys"),
+        ),
+        (
+            *("own.webauthn.remove", "DELETE", f"{_SECURITY_KEYS}/{{id}}"),
+            *("Remove a security key of one's own", security_keys.remove_own_key, None, None),
+        ),
     ),
     *_rows(
         "groups",
@@ -292,6 +356,23 @@ ACTIONS: tuple[Action, ...] = (
         answer="Events",
     ),
     Action(
+        name="audit.count",
+        method="GET",
+        path="/v1/audit/counts",
+        scope="audit:read",
+        work="search",
+        summary="Count events of the audit by outcome and span of time",
+        perform=running.count_audit,
+        query={
+            "user": _TEXT,
+            "event": {"type": "string", "enum": sorted(EVENTS)},
+            "since": {**_TEXT, "default": "60m"},
+            "until": _TEXT,
+            "step": {"type": "integer", "minimum": 1, "maximum": 31 * 86400, "default": 60},
+        },
+        answer="Counts",
+    ),
+    Action(
         name="recordings.list",
         method="GET",
         path="/v1/recordings",
@@ -301,6 +382,7 @@ ACTIONS: tuple[Action, ...] = (
         perform=recorded.list_recordings,
         query={
             "user": {"type": "string", "maxLength": 64},
+            "connection": {"type": "string", "maxLength": 64},
             "since": _TEXT,
             "after": {"type": "string", "maxLength": 160, "default": ""},
             "limit": {"type": "integer", "minimum": 1, "maximum": MOST_ROWS, "default": MOST_ROWS},
@@ -316,6 +398,17 @@ ACTIONS: tuple[Action, ...] = (
         summary="Return a recording, as asciicast",
         perform=_by_other_means,
         media="application/x-asciicast",
+    ),
+    Action(
+        name="recordings.search",
+        method="GET",
+        path="/v1/recordings/{day}/{file}/search",
+        scope="recordings:read",
+        work="search",
+        summary="Return the moments at which a recording has a text",
+        perform=recorded.search_recording,
+        query={"text": {"type": "string", "minLength": 1, "maxLength": 256}},
+        answer="Moments",
     ),
     Action(
         name="log.follow",

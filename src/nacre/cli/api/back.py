@@ -43,6 +43,7 @@ from nacre.cli.api.streams.log_stream import follow
 from nacre.cli.api.streams.messages import CallMessages
 from nacre.cli.api.streams.recording_stream import recorded
 from nacre.cli.api.streams.watch_stream import join, watch
+from nacre.daemon.api.plan import NO_SSH, ServedSSH
 from nacre.daemon.audit.events import AuditEvent, written
 from nacre.daemon.audit.table import now
 from nacre.daemon.control.caller import ControlCaller
@@ -78,13 +79,18 @@ _JUDGING, _NOTING = 1, 1
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """An answer before it is sent."""
+    """An answer before it is sent.
+
+    :ivar reason: why it is a refusal, or a failure, for the log.
+    :ivar offence: what that costs the network of who signs in; see :mod:`nacre.daemon.bans.keeper`.
+    """
 
     status: int
-    kind: str
-    headers: tuple[str, ...]
-    body: str
+    kind: str = ""
+    headers: tuple[str, ...] = ()
+    body: str = ""
     reason: str = ""
+    offence: str = ""
 
 
 class Back:
@@ -94,6 +100,7 @@ class Back:
     :param audited: whether each call is an event of the audit.
     :param trusted: whether its clients need no keys.
     :param recordings: the link to the process with the recordings, if there are any.
+    :param ssh: where SSH is served.
     """
 
     def __init__(
@@ -103,12 +110,13 @@ class Back:
         audited: bool,
         trusted: bool = False,
         recordings: RecordingsLink | None = None,
+        ssh: ServedSSH = NO_SSH,
     ) -> None:
         """Open the store.
 
         :raises StateError: it can't be opened.
         """
-        self._resources = Resources(state, recordings)
+        self._resources = Resources(state, recordings, ssh)
         self._judge = KeyJudge(self._resources, trusted=trusted)
         self._audited = audited
         self._pools = {work: _pool(count, work) for work, count in _THREADS.items()}
@@ -177,7 +185,7 @@ class Back:
             action, key = permit.action, permit.key
             judged, call = action, call_of(asked, permit)
             if judged.work in ("follow", "socket"):
-                await self._note(asked, judged, key, call, judged.status, "")
+                await self._note(asked, judged, key, call, _Done(judged.status))
                 await self._follow(asked, call)
                 return
             perform = self._sign_in if judged.work == "sign-in" else self._perform
@@ -189,7 +197,7 @@ class Back:
             done = _failed(Problem(500, str(error)))
         try:
             if done.status != 429 and (action is None or action.scope is not None):
-                await self._note(asked, action, key, call, done.status, done.reason)
+                await self._note(asked, action, key, call, done)
         except Problem as problem:
             done = _failed(problem)
         await self._send(_answered(asked.number, done))
@@ -251,8 +259,7 @@ class Back:
         action: Action | None,
         key: str,
         call: CheckedCall,
-        status: int,
-        reason: str,
+        done: _Done,
     ) -> None:
         """Log a call, and keep it as an event.
 
@@ -263,15 +270,17 @@ class Back:
             key=key,
             action=name,
             target=safe(_target(call), _MOST_TOLD),
-            status=status,
+            status=done.status,
             peer=safe(asked.peer, 64),
-            reason=safe(reason, _MOST_TOLD),
+            client=safe(_client(action, call), 64),
+            offence=done.offence,
+            reason=safe(done.reason, _MOST_TOLD),
         )
         try:
             await self._in(self._noting, lambda: self._tell(told))
         except (NacreError, Problem):
             # A server that stops, or has no room, is no reason to keep from its operator what is.
-            if action is not None and action.work == "change" and status < 400:
+            if action is not None and action.work == "change" and done.status < 400:
                 raise Problem(
                     500, "this was done, and could not be logged: see the server's log"
                 ) from None
@@ -354,6 +363,12 @@ def _target(call: CheckedCall) -> str:
     return path or next((str(one) for one in named if one is not None), "")
 
 
+def _client(action: Action | None, call: CheckedCall) -> str:
+    """Return from which address a user signs in, as the program tells; empty for other calls."""
+    signs_in = action is not None and action.work == "sign-in"
+    return str(call.body.get("address", "")) if signs_in else ""
+
+
 def _fault(error: Exception) -> Problem:
     """Tell the log of something that should not fail, and return what its client is told."""
     text = safe(f"{type(error).__name__}: {error}")
@@ -364,7 +379,7 @@ def _fault(error: Exception) -> Problem:
 def _failed(problem: Problem) -> _Done:
     headers = tuple(word for pair in problem.headers.items() for word in pair)
     body = json.dumps(problem.members())
-    return _Done(int(problem.status), PROBLEM, headers, body, problem.logged)
+    return _Done(int(problem.status), PROBLEM, headers, body, problem.logged, problem.offence)
 
 
 def _answered(number: int, done: _Done) -> APIAnswer:
@@ -381,17 +396,19 @@ def main(
     audited: bool,
     trusted: bool,
     recordings: socket.socket | None,
+    ssh: ServedSSH,
 ) -> None:
     """Answer calls until the other processes are gone.
 
     :param recordings: the link to the process with the recordings, if there are any.
+    :param ssh: where SSH is served.
     """
     if os.geteuid() == 0:
         capabilities.keep(())
     # It needs files and the control socket: no program, and no host of a network.
     Sandbox(FILES).enter()
     link = None if recordings is None else RecordingsLink(recordings)
-    back = Back(state, audited=audited, trusted=trusted, recordings=link)
+    back = Back(state, audited=audited, trusted=trusted, recordings=link, ssh=ssh)
     asyncio.run(_run(back, sock, alive))
 
 

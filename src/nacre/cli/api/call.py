@@ -11,8 +11,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from nacre.cli.api.recordings.asking import RecordingsLink
+from nacre.cli.api.sessions.challenges import KeyChallenges
 from nacre.cli.api.sessions.table import APISession, APISessions
+from nacre.daemon.api.plan import NO_SSH, ServedSSH
 from nacre.daemon.store.store import FILE, UserStore
+from nacre.server.admission.bans import BanTable
 from nacre.server.admission.bucket import Buckets
 
 if TYPE_CHECKING:
@@ -29,7 +32,10 @@ class Problem(Exception):
 
     :param detail: what is wrong, and what to do, for who has called.
     :ivar logged: the same for the log.
+    :cvar offence: what it costs the network of who signs in, if anything.
     """
+
+    offence = ""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -70,26 +76,41 @@ class Resources:
 
     :param state: the state directory of the server.
     :ivar recordings: the link to the process with the recordings; None where nothing is recorded.
+    :ivar ssh: where SSH is served.
     :ivar store: the users, groups and bans.
     :ivar sessions: those of users who have signed in.
+    :ivar challenges: what their security keys are asked.
     :ivar sign_ins: how often each network may try to sign in.
     """
 
-    def __init__(self, state: Path, recordings: RecordingsLink | None = None) -> None:
+    def __init__(
+        self, state: Path, recordings: RecordingsLink | None = None, ssh: ServedSSH = NO_SSH
+    ) -> None:
         """Open the store.
 
         :raises StateError: it can't be opened.
         """
         self.state = state
         self.recordings = recordings
+        self.ssh = ssh
         # Once: to close a file gives up all locks that this process has on it (fcntl(2)).
         self.store = UserStore(state / FILE)
         self.sessions = APISessions()
+        self.challenges = KeyChallenges()
         self.sign_ins: Buckets[bytes] = Buckets(
             SIGN_IN_RATE, SIGN_IN_BURST, _MOST_NETWORKS, time.monotonic
         )
         self._audit: AuditTable | None = None
         self._opening = Lock()
+        self._bans, self._bans_seen = BanTable(), 0
+
+    def bans_refuse(self, address: str) -> bool:
+        """Tell whether a network is banned, from which somebody signs in."""
+        with self._opening:
+            if (version := self.store.bans.version()) != self._bans_seen:
+                self._bans.replace(self.store.bans.all())
+                self._bans_seen = version
+            return self._bans.refuses(address)
 
     def audit(self) -> AuditTable:
         """Return the table of events.

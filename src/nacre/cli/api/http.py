@@ -26,7 +26,7 @@ from nacre.daemon.control.place import peer_of
 from nacre.limits import KIB
 
 MOST_CONNECTIONS = 128
-"""Connections at once; a further one is dropped."""
+"""Connections at once, where nothing else is said."""
 
 LONGEST_HEAD = 16 * KIB
 """Bytes of a request's line and headers."""
@@ -50,19 +50,21 @@ class BoundedHTTP(H11Protocol):
     In ``state`` of ASGI's scope, ``drop`` is a function that drops the connection.
 
     :param serves: tells of the socket of a client whether it is served here.
+    :param most: connections at once.
     """
 
     _late: asyncio.TimerHandle | None = None
     _counted = False
 
-    def __init__(self, *, serves: Serves | None, **settings: Any) -> None:
+    def __init__(self, *, serves: Serves | None, most: int, **settings: Any) -> None:
         super().__init__(**settings)
         self._serves = serves
+        self._most = most
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, unless there are too many."""
         sock = transport.get_extra_info("socket")
-        full = len(self.connections) >= MOST_CONNECTIONS
+        full = len(self.connections) >= self._most
         if full or (self._serves is not None and not self._serves(sock)):
             transport.abort()
             return
@@ -167,15 +169,21 @@ def config_of(app: Any) -> Config:
 
 
 def protocols(
-    config: Config, serves: Serves | None = None, state: ServerState | None = None
+    config: Config,
+    serves: Serves | None = None,
+    state: ServerState | None = None,
+    most: int = MOST_CONNECTIONS,
 ) -> Any:
     """Return what makes the protocol of each connection of a server.
 
     :param serves: tells of the socket of a client whether it is served here; None serves all.
     :param state: gets the connections, for :func:`drop_all`.
+    :param most: connections at once; a further one is dropped.
     """
     state = state or ServerState()
-    return lambda: BoundedHTTP(serves=serves, config=config, server_state=state, app_state={})
+    return lambda: BoundedHTTP(
+        serves=serves, most=most, config=config, server_state=state, app_state={}
+    )
 
 
 async def drop_all(state: ServerState, seconds: float) -> None:

@@ -26,7 +26,7 @@ from nacre.cli.api import back, front
 from nacre.cli.api.front import FrontClients
 from nacre.cli.api.http import tls_context
 from nacre.cli.api.recordings import reader
-from nacre.daemon.api.plan import READY
+from nacre.daemon.api.plan import READY, ServedSSH
 from nacre.daemon.control.caller import ControlCaller
 from nacre.daemon.control.requests import Tell
 from nacre.daemon.memory import keep_secrets
@@ -48,6 +48,7 @@ class APISettings:
     :ivar rights: the account and group of the process that reads HTTP; None to keep the server's.
     :ivar audited: whether calls are events of the audit.
     :ivar recordings: a descriptor of the directory of recordings; None where there are none.
+    :ivar addresses: where SSH is served, and ``host_keys`` with which keys.
     :ivar recorder: the account and group that it belongs to; None for the server's.
     """
 
@@ -61,6 +62,8 @@ class APISettings:
     audited: bool
     recordings: int | None
     recorder: list[int] | None
+    addresses: list[str]
+    host_keys: list[str]
 
 
 def main(number: int) -> NoReturn:
@@ -174,6 +177,7 @@ class _Processes:
             audited=audited,
             trusted=trusted,
             recordings=recordings,
+            ssh=ServedSSH(tuple(given.addresses), tuple(given.host_keys)),
         )
         listen = partial(front.main, theirs, self._alive, listening, rights)
         with ours, theirs, asks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, get_type_hints
 
 from nacre.cli.api.schema import Schema, record, ref
+from nacre.cli.api.webauthn_shapes import ORIGIN, WEBAUTHN_SCHEMAS
 from nacre.cli.user.exchange import CHOICES, NUMBERS
 from nacre.daemon.audit.chain import Kept
 from nacre.daemon.store.values import GROUP_SETTINGS, ROLES, SETTINGS, GroupSettings
@@ -82,6 +83,7 @@ SCHEMAS: dict[str, Schema] = {
             "title": _TEXT,
             "status": {"type": "integer"},
             "detail": _TEXT,
+            "second_factor": ref("SecondFactorAsked"),
         },
         "required": ["type", "title", "status", "detail"],
     },
@@ -146,8 +148,9 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "SignIn": record(
         {"name": _NAME, "password": _PASSWORD, "address": {"type": "string", "maxLength": 64}},
-        {"code": {"type": "string", "maxLength": 64}},
+        {"code": {"type": "string", "maxLength": 64}, "origin": ORIGIN},
     ),
+    **WEBAUTHN_SCHEMAS,
     "SignedIn": record(
         {"token": _TEXT, "name": _NAME, "role": {"type": "string", "enum": _ROLE}, "expires": _TIME}
     ),
@@ -164,6 +167,19 @@ SCHEMAS: dict[str, Schema] = {
             "usage": ref("Usage"),
         }
     ),
+    "OneTimeLogin": {
+        **record(
+            {
+                "name": _NAME,
+                "password": _TEXT,
+                "expires": _TIME,
+                "addresses": {"type": "array", "items": _TEXT},
+                "host_keys": {"type": "array", "items": _TEXT},
+            }
+        ),
+        "description": "What a login with SSH takes, by keyboard-interactive: the password counts "
+        "once. addresses are where the server listens, with the host keys host_keys.",
+    },
     "Keys": record({"keys": {"type": "array", "items": ref("Key")}}),
     "NewKey": record({"key": _KEY_LINE}),
     "Group": record(
@@ -221,7 +237,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Recording": record(
         {
-            **dict.fromkeys(("user", "from", "kind", "path"), _TEXT),
+            **dict.fromkeys(("user", "from", "kind", "connection", "path"), _TEXT),
             **dict.fromkeys(("seconds", "bytes"), _NUMBER),
             "began": _TIME,
             "sealed": _FLAG,
@@ -235,5 +251,16 @@ SCHEMAS: dict[str, Schema] = {
             "last": {**_NUMBER, "description": "The `after` of the next request."},
         }
     ),
+    "Moments": record(
+        {
+            "moments": {
+                "type": "array",
+                "items": record({"at": {"type": "number", "minimum": 0}, "text": _TEXT}),
+            },
+            "more": _FLAG,
+        }
+    ),
+    "Count": record({"time": _TIME, "outcome": _TEXT, "count": _NUMBER}),
+    "Counts": record({"counts": {"type": "array", "items": ref("Count")}}),
 }
 """The schemas by their names in the document."""

@@ -100,6 +100,7 @@ class Arguments:
     :ivar show_version: ``-V``.
     :ivar syslog: ``-y``: log to syslog.
     :ivar flags: the long options that were given, without dashes.
+    :ivar values: the values of those that have one.
     """
 
     def __init__(self) -> None:
@@ -117,13 +118,14 @@ class Arguments:
         self.show_version = False
         self.syslog = False
         self.flags: set[str] = set()
+        self.values: dict[str, str] = {}
 
 
 def parse(words: Sequence[str], flags: Sequence[str] = ()) -> Arguments:
     """Parse a command line.
 
     :param flags: the long options that the program takes besides ``--profile`` and ``--help``,
-        without dashes.
+        without dashes; ``=`` ends those that have a value.
     :raises ConfigurationError: an option is unknown, lacks its value, or is not supported.
     """
     arguments = Arguments()
@@ -170,6 +172,8 @@ def _take_options(
             arguments.show_help = True
         elif dashed.startswith("--"):
             arguments.flags.add(dashed[2:])
+            if value:
+                arguments.values[dashed[2:]] = value
         elif letter in ABSENT:
             raise ConfigurationError(
                 f"-{letter}: nacre does not support {ABSENT[letter]} yet: leave it out"

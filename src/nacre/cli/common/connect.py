@@ -20,7 +20,7 @@ from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.aio.connection import Trace
-    from nacre.cli.common.login import Patience
+    from nacre.cli.common.login import LoginCapture, Patience
     from nacre.client.connection import Connection
     from nacre.client.route import Carrier
 
@@ -33,6 +33,7 @@ async def dial_and_log_in(
     log: Log,
     trace: Trace | None = None,
     files: Config = NO_FILES,
+    capture: LoginCapture | None = None,
 ) -> Connection:
     """Connect to a host and log in, through its jump hosts or its proxy command if it has them.
 
@@ -42,11 +43,12 @@ async def dial_and_log_in(
     :param trace: gets each event of the connection; None logs those that ``-v`` shows.
     :param files: what configures jump hosts: they get the user and the port of ProxyJump, the level
         of messages and BatchMode, and nothing else of ``config``.
+    :param capture: sees the bytes of the connection, or None.
     :raises NacreError: what :func:`nacre.connect` raises. An error of a jump host names it.
     """
     config.check()
     if config.proxy_jump is not None:
-        return await _log_in_through(target, config, log, trace, files)
+        return await _log_in_through(target, config, log, trace, files, capture)
     loading = asyncio.create_task(_load())
     try:
         carrier = await _reach(target, config, log)
@@ -56,7 +58,7 @@ async def dial_and_log_in(
     from nacre.aio.driver import set_service
     from nacre.cli.common.login import log_in
 
-    connection = await log_in(carrier, target, config, log, trace)
+    connection = await log_in(carrier, target, config, log, trace, capture=capture)
     set_service(connection.driver, config.ip_qos[1])
     return connection
 
@@ -76,7 +78,12 @@ async def _load() -> None:
 
 
 async def _log_in_through(
-    target: Target, config: ClientConfig, log: Log, trace: Trace | None, files: Config
+    target: Target,
+    config: ClientConfig,
+    log: Log,
+    trace: Trace | None,
+    files: Config,
+    capture: LoginCapture | None,
 ) -> Connection:
     from nacre.cli.common.login import Patience, log_in
     from nacre.client.configured import jumps
@@ -96,7 +103,7 @@ async def _log_in_through(
     ]
     streams = await through(hops, target.host, target.port, patience.start)
     try:
-        return await log_in(streams, target, config, log, trace, patience)
+        return await log_in(streams, target, config, log, trace, patience, capture)
     except BaseException:
         streams.abort()
         raise

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from nacre.aio.connection import Trace
 from nacre.cli.common.failures import alarm
@@ -47,6 +47,18 @@ LOGIN = 120
 """Seconds until a login without ConnectTimeout is given up: sshd's LoginGraceTime."""
 
 
+class LoginCapture(Protocol):
+    """Sees the bytes of a connection.
+
+    :ivar key_log: whether the trace of the connection gets the secrets of its key exchanges.
+    """
+
+    key_log: bool
+
+    async def carry(self, carrier: Carrier) -> Carrier:
+        """Return what carries the connection in place of ``carrier``."""
+
+
 async def log_in(
     carrier: Carrier,
     target: Target,
@@ -54,6 +66,7 @@ async def log_in(
     log: Log,
     trace: Trace | None,
     patience: Patience | None = None,
+    capture: LoginCapture | None = None,
 ) -> Connection:
     """Log in over a connected socket, or what carries the connection in its place.
 
@@ -61,6 +74,7 @@ async def log_in(
     bounded by keepalives. The time in which the user is asked does not count.
 
     :param trace: gets each event of the connection; None logs those that ``-v`` shows.
+    :param capture: sees what the carrier carries, or None.
     :param patience: what is left of it where jump hosts had a part; None for that of ``config``.
     :raises NacreError: what :func:`nacre.connect` raises.
     """
@@ -76,8 +90,9 @@ async def log_in(
                 config,
                 trust=trust,
                 credentials=_identities(target, config, trust, log, patience, carrier),
-                sock=cast("Sock", carrier),
+                sock=cast("Sock", carrier if capture is None else await capture.carry(carrier)),
                 trace=trace or narrator(log, config.fingerprint_hash),
+                key_log=capture is not None and capture.key_log,
             )
             if trust.asks_updates:
                 # The announcement comes before this answer. The question must not come when the

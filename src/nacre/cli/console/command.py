@@ -60,6 +60,13 @@ from nacre.cli.serve.edge import parse_networks_option, parse_place
     help="The private key of the certificate, as PEM.",
 )
 @click.option(
+    "--ssh",
+    metavar="ADDR:PORT",
+    callback=parse_place,
+    help="Where the SSH server is, over which the console has files and shells of users. By "
+    "default the address that the API names.",
+)
+@click.option(
     "--proxy-from",
     "proxies",
     multiple=True,
@@ -69,24 +76,10 @@ from nacre.cli.serve.edge import parse_networks_option, parse_place
     "X-Forwarded-For is believed, and cookies are for HTTPS alone; may be repeated.",
 )
 @click.option(
-    "--ssh",
-    metavar="ADDR:PORT",
-    callback=parse_place,
-    help="Where the server takes logins by SSH: there is a page Terminal then. Needs "
-    "--ssh-known-hosts.",
-)
-@click.option(
-    "--ssh-known-hosts",
-    "known_hosts",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    metavar="FILE",
-    help="The host keys of the server, as `nacre keyscan` writes them.",
-)
-@click.option(
-    "--ssh-proxied",
-    "proxied",
-    is_flag=True,
-    help="Name the address of the browser by the PROXY protocol, to a server with --proxy-from.",
+    "--origin",
+    metavar="URL",
+    help="Where browsers see the console, such as https://console.example.org: security keys are "
+    "for its host name. By default that of --listen; an address of the loopback is localhost.",
 )
 @reported
 def command(key_file: Path | None, proxies: tuple[str, ...], **given: Any) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,16 +24,20 @@ from nacre.cli.api.http import (
     protocols,
     tls_context,
 )
+from nacre.cli.api.sessions.origins import WrongOrigin, rp_id_of
 from nacre.console.app import console_app
-from nacre.console.shells.login import SSHPlace
-from nacre.console.shells.table import ConsoleShells
-from nacre.console.web.connecting import api_at
+from nacre.console.connecting import api_at
 from nacre.daemon.processes.limits import allow_descriptors
 from nacre.errors import ConfigurationError, StateError
 from nacre.server.admission.networks import NetworkSet
 
 _LONGEST_KEY = 256
 _BACKLOG = 128
+
+MOST_CONNECTIONS = 1024
+"""Browsers' connections at once; each open page that follows something has one. It costs 64 KB
+(``python -m bench.console``)."""
+
 _END = 5.0
 """Seconds that what answers a request has to end."""
 
@@ -47,10 +52,9 @@ class ConsoleSettings:
     :ivar key: the key of the API; empty for none.
     :ivar certificate: the file of the certificate for HTTPS; None for HTTP. ``certificate_key`` is
         that of its private key.
+    :ivar ssh: the address and the port of the SSH server; None for those that the API names.
     :ivar proxies: reverse proxies, which are believed, and have HTTPS for the console.
-    :ivar ssh: where the server takes logins, for the page Terminal; None for no such page.
-    :ivar known_hosts: the file with the server's host keys.
-    :ivar proxied: whether the server gets headers of the PROXY protocol.
+    :ivar origin: that of the pages in browsers; None for what the address says.
     """
 
     place: tuple[str, int]
@@ -61,8 +65,7 @@ class ConsoleSettings:
     certificate_key: Path | None
     proxies: NetworkSet
     ssh: tuple[str, int] | None = None
-    known_hosts: Path | None = None
-    proxied: bool = False
+    origin: str | None = None
 
     def check(self) -> None:
         """Refuse to let passwords pass over a network in the clear.
@@ -86,16 +89,28 @@ class ConsoleSettings:
                 raise ConfigurationError(f"--api {self.api} is not of this host: give https://")
         if (self.certificate is None) != (self.certificate_key is None):
             raise ConfigurationError("--cert and --cert-key go together")
-        if (self.ssh is None) != (self.known_hosts is None):
-            raise ConfigurationError("--ssh and --ssh-known-hosts go together")
+        if self.origin is not None:
+            try:
+                rp_id_of(self.origin)
+            except WrongOrigin as error:
+                raise ConfigurationError(f"--origin {self.origin}: {error}") from None
 
-    def shells(self) -> ConsoleShells | None:
-        """Return the shells of the page Terminal, if there is one."""
-        if self.ssh is None or self.known_hosts is None:
-            return None
-        host, port = self.ssh
-        place = SSHPlace(host=host, port=port, known_hosts=self.known_hosts, proxied=self.proxied)
-        return ConsoleShells(place)
+    def pages_origin(self) -> str:
+        """Return the origin of the pages; empty where browsers permit no security keys, or where
+        only the one who runs a reverse proxy knows it."""
+        if self.origin is not None:
+            return self.origin
+        host, port = self.place
+        scheme, usual = ("http", 80) if self.certificate is None else ("https", 443)
+        if self.proxies or not port:
+            return ""
+        name = "localhost" if _is_loopback(host) else host
+        found = f"{scheme}://{name}" + ("" if port == usual else f":{port}")
+        try:
+            rp_id_of(found)
+        except WrongOrigin:
+            return ""
+        return found
 
 
 def _is_loopback(host: str) -> bool:
@@ -143,12 +158,18 @@ async def _serve(settings: ConsoleSettings, tell: Callable[[str], object]) -> No
         loop.add_signal_handler(number, over.set)
     api = api_at(settings.api, settings.key, settings.authority)
     secure = tls is not None or bool(settings.proxies)
-    shells = settings.shells()
-    app = Patient(console_app(api, secure=secure, proxies=settings.proxies, shells=shells))
+    console = console_app(
+        api,
+        secure=secure,
+        proxies=settings.proxies,
+        ssh=settings.ssh,
+        origin=settings.pages_origin(),
+    )
+    app = Patient(console)
     patience, state = None if tls is None else PATIENCE, ServerState()
     try:
         server = await loop.create_server(
-            protocols(config_of(app), state=state),
+            protocols(config_of(app), state=state, most=MOST_CONNECTIONS),
             *settings.place,
             ssl=tls,
             ssl_handshake_timeout=patience,
@@ -162,8 +183,9 @@ async def _serve(settings: ConsoleSettings, tell: Callable[[str], object]) -> No
     finally:
         server.close()
         await drop_all(state, _END)
-        if shells is not None:
-            await shells.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_END):
+                await console.close()
         await api.close()
 
 

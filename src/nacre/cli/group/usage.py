@@ -54,9 +54,13 @@ def _recount(store: UserStore, group: Group) -> None:
 
 def _read(store: UserStore, group: Group) -> tuple[tuple[Any, ...], Usage | None, bool]:
     from nacre.daemon.store.shared import known_trees, shared_directory
-    from nacre.sftp.filesystems.quota.shared import read_shared
+    from nacre.daemon.store.values import LedgerKey
+    from nacre.sftp.filesystems.quota.shared import read_shared, shared_figures
 
     users = list(store.groups.members(group.name))
     trees = [tree for user in users for tree in known_trees(user)]
+    shared = store.groups.ledgers.shared(LedgerKey("group", group.name))
+    if shared is not None:
+        return (len(users),), *shared_figures(shared, trees)
     found = read_shared(shared_directory(store.directory), group.name, trees)
     return (len(users),), *(found or (None, False))

@@ -42,7 +42,6 @@ _GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
     "console": {
         "Where": ("--listen", "--cert", "--cert-key", "--proxy-from"),
         "API": ("--api", "--api-ca", "--key-file"),
-        "Terminal": ("--ssh", "--ssh-known-hosts", "--ssh-proxied"),
     },
     "serve": {
         "Where": ("--listen", "--state", "--store"),

@@ -209,7 +209,13 @@ SCP = {
 
 TRACE = {
     **SSH,
-    "Messages": {"--json": "print a JSON object in each line", **SSH["Messages"]},
+    "Messages": {
+        "--json": "print a JSON object in each line",
+        "--html FILE": "write a page to look at: diagram, algorithms, times",
+        "--pcap FILE": "write the encrypted connection for Wireshark",
+        "--keylog FILE": "write the keys for Wireshark; they decrypt the connection",
+        **SSH["Messages"],
+    },
 }
 
 SFTP_SERVER = {

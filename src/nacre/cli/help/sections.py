@@ -92,8 +92,6 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "`nacre console --key-file console.key`: Serve it on 127.0.0.1:8080.",
             "`nacre console --key-file console.key --listen 192.0.2.1:443 --cert chain.pem "
             "--cert-key key.pem`: Serve it to others.",
-            "`nacre console --key-file console.key --ssh 127.0.0.1:22 --ssh-known-hosts "
-            "known_hosts`: Have a page with a shell.",
         ),
     },
     "ban": {
@@ -215,6 +213,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "Examples": (
             "`nacre trace alice@example.org true`: Show what is sent for a command.",
             "`nacre trace --json example.org`: The same for the shell, an object in each line.",
+            "`nacre trace --html trace.html example.org true`: Write a page to look at.",
         ),
         "Environment": (
             *_ENVIRONMENT,

@@ -15,7 +15,8 @@ from typing import Any
 import click
 
 from nacre.cli.common.modes import TerminalModes
-from nacre.cli.control.screen import CLEAR, CONTROLS, RESTORE, resized
+from nacre.cli.control.screen import CLEAR, RESTORE, resized
+from nacre.cli.replay.lines import lines_of
 from nacre.cli.replay.opened import OpenedRecording
 from nacre.daemon.recording.cast import NOTE, OUTPUT, RESIZE, CastEvent
 from nacre.errors import StateError
@@ -28,8 +29,6 @@ INTERRUPTED = 130
 
 STEP = 5.0
 """Seconds that an arrow goes forwards or back."""
-
-_LONGEST_LINE = 64 * 1024
 
 _KEYS = {
     b" ": "pause",
@@ -118,19 +117,7 @@ def print_found(opened: OpenedRecording, wanted: str) -> int:
 
 def text_lines(opened: OpenedRecording) -> Iterator[tuple[float, str]]:
     """Return the lines of the output, each with the time at which it began."""
-    begun, since = "", 0.0
-    for event in opened.events():
-        shown = _shown(opened, event).decode("utf-8", "replace")
-        since = since if begun else event.at
-        *lines, begun = (begun + shown).split("\n")
-        for line in lines:
-            yield since, CONTROLS.sub("", line).rstrip("\r")
-            since = event.at
-        if len(begun) > _LONGEST_LINE:
-            yield since, CONTROLS.sub("", begun)
-            begun = ""
-    if begun:
-        yield since, CONTROLS.sub("", begun)
+    return lines_of((event.at, _shown(opened, event)) for event in opened.events())
 
 
 # --- play ---

@@ -48,6 +48,7 @@ class StoreOptions(TypedDict):
     store: StoreURL | None
     node: str | None
     host_keys_seal: str | None
+    share_quotas: bool
 
 
 _OPTIONS = (
@@ -75,6 +76,12 @@ _OPTIONS = (
         "FILE has the key that seals them. It is 64 hexadecimal digits, as `openssl rand -hex 32` "
         "prints them, and the same on each server.",
     ),
+    click.option(
+        "--share-quotas",
+        is_flag=True,
+        help="Have quotas, transfers and rates hold over all servers of the store. "
+        "They need the same files of users, on each server below the same directory.",
+    ),
 )
 
 
@@ -87,11 +94,16 @@ def store_options(function: Callable[..., None]) -> Callable[..., None]:
         store: StoreURL | None,
         node: str | None,
         host_keys_seal: str | None,
+        share_quotas: bool,
         **options: Any,
     ) -> None:
+        if share_quotas and store is None:
+            raise click.UsageError("--share-quotas needs --store, the database that counts")
         if host_keys_seal is not None and store is None:
             raise click.UsageError("--share-host-keys needs --store, the database that has them")
-        shared = StoreOptions(store=store, node=node, host_keys_seal=host_keys_seal)
+        shared = StoreOptions(
+            store=store, node=node, host_keys_seal=host_keys_seal, share_quotas=share_quotas
+        )
         function(*args, shared=shared, **options)
 
     decorated: Callable[..., None] = call

@@ -20,6 +20,7 @@ from nacre.sftp.client.places import RemotePlace
 from nacre.sftp.protocol import messages as msg
 from nacre.sftp.protocol.attributes import Attributes, Entry
 from nacre.sftp.protocol.paths import has_wildcards, join, literal
+from nacre.value import replace
 from nacre.wire.text import safe
 
 _WITH_ATTRIBUTES = frozenset("lnSt")
@@ -64,19 +65,24 @@ async def df(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
 
 
 async def ls(shell: SFTPShell, flags: Flags, words: list[str]) -> None:
-    """Print a remote directory, or the files that a pattern matches."""
+    """Print a remote directory, or the files that a pattern matches.
+
+    Names in a directory that was named begin with it, as it was named: scripts use them as paths.
+    """
     directory, files = await _listed(shell, words[0] if words else ".")
+    beginning = "" if directory is None or not words else join(directory, "")
     if directory is not None and not flags & _WITH_ATTRIBUTES:
         names = await shell.sftp.listdir(directory)
         if "a" not in flags:
             names = [name for name in names if not name.startswith(".")]
         else:
             names += [".", ".."]
-        show_names(ordered_names(names, flags), flags)
+        names = ordered_names(names, flags)
+        show_names([beginning + name for name in names] if beginning else names, flags)
         return
     if directory is not None:
         files = await _entries(shell, directory, flags)
-    shown = ordered(files, flags)
+    shown = [replace(one, name=beginning + one.name) for one in ordered(files, flags)]
     users: dict[int, str] = {}
     groups: dict[int, str] = {}
     if "l" in flags and "n" not in flags:

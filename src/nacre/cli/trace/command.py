@@ -6,8 +6,8 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from nacre.cli.common.arguments import parse
 from nacre.cli.common.connect import dial_and_log_in
@@ -23,13 +23,18 @@ from nacre.client.target import Target
 from nacre.config.client.config import ClientConfig
 from nacre.config.client.files import Config
 from nacre.errors import ConfigurationError, NacreError
+from nacre.protocol.events import Event
 from nacre.value import replace
+
+if TYPE_CHECKING:
+    from nacre.cli.trace.capture import Capture
+    from nacre.cli.trace.page import TracePage
 
 
 def run(program: str, words: Sequence[str]) -> int:
     """Run the program on its command line; return the exit status."""
     try:
-        arguments = parse(words, ["json"])
+        arguments = parse(words, ["json", "html=", "pcap=", "keylog="])
         if arguments.show_help:
             from nacre.cli.help.pages import print_help
 
@@ -54,15 +59,24 @@ def run(program: str, words: Sequence[str]) -> int:
         return complain(program, error)
     show = _show_json if "json" in arguments.flags else Painter(_coloured()).show
     try:
+        outputs = Outputs(arguments.values, target, show)
         file = open_log(arguments.log_file)
     except OSError as error:
-        print(f"{program}: can't open the log file: {error}", file=sys.stderr)
+        what = "the log file" if error.filename == arguments.log_file else "a file to write"
+        print(f"{program}: can't open {what}: {error}", file=sys.stderr)
         return FAILURE
     with file:
         facility = config.syslog_facility if arguments.syslog else None
         log = Log(config.log_level, file, facility)
         log.describe(config)
-        return run_client(_trace(target, config, files, planned, log, show), target, log)
+        try:
+            status = run_client(_trace(target, config, files, planned, log, outputs), target, log)
+        finally:
+            told = outputs.close()
+        if told is not None:
+            print(f"{program}: {told}", file=sys.stderr)
+            return FAILURE
+        return status
 
 
 command = Passing("trace", run)
@@ -78,11 +92,17 @@ async def _trace(
     files: Config,
     planned: Plan,
     log: Log,
-    show: Callable[[Record], None],
+    outputs: Outputs,
 ) -> int:
-    tracer = Tracer(asyncio.get_running_loop().time(), show)
+    tracer = Tracer(asyncio.get_running_loop().time(), outputs.show)
+
+    def trace(event: Event, time: float) -> None:
+        tracer(event, time)
+        if outputs.capture is not None:
+            outputs.capture.note(event)
+
     try:
-        connection = await dial_and_log_in(target, config, log, tracer, files)
+        connection = await dial_and_log_in(target, config, log, trace, files, outputs.capture)
         try:
             status = (
                 0 if config.session_type == "none" else await _session(connection, planned, tracer)
@@ -94,6 +114,52 @@ async def _trace(
         raise
     tracer.result(status, None)
     return FAILURE if status is None else status
+
+
+class Outputs:
+    """Where a trace goes: standard output, and the files of ``--html``, ``--pcap``, ``--keylog``.
+
+    :ivar capture: what is written for Wireshark, or None.
+    :param paths: the values of these options.
+    :param show: prints a record.
+    :raises OSError: a file can't be opened.
+    """
+
+    def __init__(
+        self, paths: Mapping[str, str], target: Target, show: Callable[[Record], None]
+    ) -> None:
+        self.capture: Capture | None = None
+        self._path = paths.get("html")
+        self._page: TracePage | None = None
+        self._show = show
+        if self._path is not None:
+            from nacre.cli.trace.page import TracePage
+
+            with open(self._path, "a"):
+                pass  # a path that can't be written is told before the connection is made
+            self._page = TracePage(target.name)
+        if "pcap" in paths or "keylog" in paths:
+            from nacre.cli.trace.capture import Capture
+
+            self.capture = Capture(paths.get("pcap"), paths.get("keylog"), target.port)
+
+    def show(self, record: Record) -> None:
+        """Print a record, and keep it for the page."""
+        if self._page is not None:
+            self._page.add(record)
+        self._show(record)
+
+    def close(self) -> str | None:
+        """Write and close the files; returns what to tell the user if that fails."""
+        try:
+            if self.capture is not None:
+                self.capture.close()
+            if self._page is not None and self._path is not None:
+                with open(self._path, "w", encoding="utf-8") as file:
+                    file.write(self._page.html())
+        except OSError as error:
+            return f"can't write a file: {error}"
+        return None
 
 
 async def _session(connection: Any, planned: Plan, tracer: Tracer) -> int | None:

@@ -26,6 +26,7 @@ from nacre.cli.manage.options import (
 from nacre.cli.user.columns import LISTED_USERS, columns_option, list_rows
 from nacre.cli.user.factors import totp
 from nacre.cli.user.listing import SHOWN, show, shown_expiry, shown_time
+from nacre.cli.user.security_keys import security_key
 from nacre.cli.user.settings import (
     check_root,
     expiry_option,
@@ -395,6 +396,7 @@ def _completed(
 
 
 command.add_command(totp)
+command.add_command(security_key)
 command.add_command(usage)
 
 

@@ -137,10 +137,14 @@ def _limited(store: UserStore) -> Iterator[User]:
 
 
 def _read(store: UserStore, user: User) -> tuple[tuple[Any, ...], Usage | None, bool]:
-    from nacre.daemon.store.values import usage_directory
-    from nacre.sftp.filesystems.quota.ledger import read_ledger
+    from nacre.daemon.store.values import LedgerKey, usage_directory
+    from nacre.sftp.filesystems.quota.ledger import Usage, read_ledger
 
-    found = read_ledger(usage_directory(store.directory), user.name)
+    shared = store.groups.ledgers.shared(LedgerKey("user", user.name))
+    if shared is not None:
+        found: Usage | None = Usage.decode(shared)
+    else:
+        found = read_ledger(usage_directory(store.directory), user.name)
     return (), found, found is not None and not found.doubted
 
 
@@ -158,10 +162,17 @@ def recount_user(store: UserStore, user: User) -> None:
 
     :raises UserStoreError: a directory can't be read.
     """
+    from nacre.daemon.store.values import LedgerKey
     from nacre.sftp.filesystems.quota.limits import limits_of
 
     limits = [one for one in limits_of(user) if one.store]
-    if not limits:
+    keys = [
+        LedgerKey("user", user.name) if one.group is None else LedgerKey("group", one.group)
+        for one in limits
+    ]
+    # Servers that share ledgers count before the next change: this command has none of them.
+    shared = [store.groups.ledgers.recount_shared(key) for key in keys]
+    if not limits or any(shared):
         return
     try:
         _count(store, user, limits)

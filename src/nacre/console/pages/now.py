@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 from starlette.responses import Response
 
-from nacre.console.web.calls import APIRefused
+from nacre.console.web.calls import APIRefused, ConsoleAPI
+from nacre.console.web.charts import COUNTED, COUNTS, HEIGHT, WIDTH, login_charts
+from nacre.console.web.feeds import Feed
 from nacre.console.web.streams import event_stream
 from nacre.console.web.visit import CHANGES, SEES, BrowserVisit, ConsolePage
 
 _LIVE = "/v1/connections/live"
+
+_COUNT_EVERY = 10.0
+"""Seconds from one count of logins to the next."""
+
+Counts: TypeAlias = Sequence[Mapping[str, Any]] | None
 
 Traffic = tuple[int, int]
 """Bytes that were received from a client, and sent to it."""
@@ -56,10 +64,71 @@ def _traffic(one: Mapping[str, Any]) -> Traffic | None:
     return details["received"], details["sent"]
 
 
+class NowFeed(Feed):
+    """The connections, as pages show them: one table for all pages of a user.
+
+    :ivar found: the last event of the API; None before the first.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.counts: Counts = None
+        self.rows: list[dict[str, Any]] = []
+        self.at = 0.0
+        self._sampled = Sampled()
+        self._counted = -_COUNT_EVERY
+        self._rendered: dict[object, str] = {}
+        # What stands for the key of a session, which each page has another of.
+        self._key = os.urandom(16).hex()
+
+    async def take(self, name: str, data: Any, token: str) -> bool:
+        """Take the connections, and count the logins now and then."""
+        now = asyncio.get_running_loop().time()
+        if now - self._counted >= _COUNT_EVERY:
+            self._counted = now
+            self.counts = await _counts(self.api, token)
+        self.at = data["at"]
+        self.rows = self._sampled.rows(data["connections"], self.at)
+        self._rendered.clear()
+        return True
+
+    def table(self, visit: BrowserVisit) -> str:
+        """Return the rows for a page. They are rendered once for all pages with the same rights."""
+        text = self._rendered.get(visit.changes)
+        if text is None:
+            context = {"rows": self.rows, "changes": visit.changes, "csrf": self._key}
+            text = visit.console.templates.render("now_rows.html", context)
+            self._rendered[visit.changes] = text
+        return text.replace(self._key, visit.own.csrf)
+
+    def charts(self, visit: BrowserVisit) -> str:
+        """Return the charts for any page."""
+        text = self._rendered.get("charts")
+        if text is None:
+            text = visit.console.templates.render("charts.html", _charted(visit, self.counts))
+            self._rendered["charts"] = text
+        return text
+
+
+async def _counts(api: ConsoleAPI, token: str) -> Counts:
+    """Return the logins of the last hour; None where the server does not count them."""
+    try:
+        found = await api.call(token, "GET", COUNTS, query=COUNTED)
+    except APIRefused:
+        return None
+    return cast(Counts, found["counts"])
+
+
+def _charted(visit: BrowserVisit, counts: Counts) -> dict[str, Any]:
+    charts = [*login_charts(counts), visit.console.throughput.chart()]
+    return {"charts": charts, "width": WIDTH, "height": HEIGHT}
+
+
 async def _now(visit: BrowserVisit) -> Response:
     found = await visit.get("connections")
     rows = Sampled().rows(found["connections"], 0.0)
-    return visit.show("now.html", rows=rows, silent=found["silent"])
+    charted = _charted(visit, await _counts(visit.console.api, visit.own.token))
+    return visit.show("now.html", rows=rows, silent=found["silent"], **charted)
 
 
 async def _events(visit: BrowserVisit) -> Response:
@@ -68,21 +137,20 @@ async def _events(visit: BrowserVisit) -> Response:
 
 
 async def _tables(visit: BrowserVisit) -> AsyncGenerator[str, None]:
-    session, sampled = visit.own, Sampled()
-    with suppress(APIRefused):
-        async with visit.console.api.stream(session.token, _LIVE) as events:
-            async for _, found in events:
-                if not visit.console.sessions.holds(session):
-                    break
-                yield _event(
-                    "rows", _rendered(visit, sampled.rows(found["connections"], found["at"]))
-                )
+    with visit.console.feeds.joined(visit.own, _LIVE, NowFeed) as feed:
+        shown = 0.0
+        while True:
+            changed = feed.changed
+            if not feed.holds(visit.own):
+                break
+            if feed.at > shown:
+                shown = feed.at
+                visit.console.throughput.add(feed.at, feed.rows)
+                yield _event("rows", feed.table(visit)) + _event("charts", feed.charts(visit))
+            if feed.over:
+                break
+            await changed.wait()
     yield _event("end", "")
-
-
-def _rendered(visit: BrowserVisit, rows: Sequence[Mapping[str, Any]]) -> str:
-    context = {"rows": rows, "changes": visit.changes, "csrf": visit.own.csrf}
-    return visit.console.templates.render("now_rows.html", context)
 
 
 def _event(name: str, text: str) -> str:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from nacre.console.pages.beside import MOST_NOTES, RecordedNote, notes_beside
 from nacre.console.web.calls import APIRefused, path_of, quoted
 from nacre.console.web.guard import PLAYER_POLICY
 from nacre.console.web.streams import copied
 from nacre.console.web.visit import SEES, BrowserVisit, ConsolePage
 
 _FILTERS = ("user", "since")
+
+_LONGEST_TEXT = 256
+_TOLD = (404, 409, 422, 429, 503)
+"""The statuses of the API whose reason the page of a recording tells."""
 
 _SPEEDS = ("0.5", "1", "2", "4", "8")
 
@@ -32,8 +37,28 @@ async def _show(visit: BrowserVisit) -> Response:
     path = f"/recordings/{quoted(day)}/{quoted(file)}"
     speed = visit.asked("speed")
     speed = speed if speed in _SPEEDS else "1"
+    text, found, problem = visit.asked("text")[:_LONGEST_TEXT], None, ""
+    notes: list[RecordedNote] = []
+    try:
+        notes = await notes_beside(visit, day, file)
+        if text:
+            query = {"text": text}
+            found = await visit.get("recordings", day, file, "search", query=query)
+    except APIRefused as error:
+        if error.status not in _TOLD:
+            raise
+        problem = error.detail
     answer = visit.show(
-        "recording.html", name=f"{day}/{file}", path=path, speed=speed, speeds=_SPEEDS
+        "recording.html",
+        name=f"{day}/{file}",
+        path=path,
+        speed=speed,
+        speeds=_SPEEDS,
+        text=text,
+        found=found,
+        notes=notes,
+        most=MOST_NOTES,
+        problem=problem,
     )
     answer.headers["Content-Security-Policy"] = PLAYER_POLICY
     return answer

@@ -46,6 +46,7 @@ async def _show(visit: BrowserVisit) -> Response:
     user = await visit.get("users", name)
     keys = await visit.get("users", name, "keys")
     usage = await visit.get("users", name, "usage")
+    security_keys = await visit.get("users", name, "security-keys")
     document = await visit.console.api.document()
     holds = {setting: one for setting, one in user["holds"].items() if one is not None}
     return visit.show(
@@ -54,6 +55,7 @@ async def _show(visit: BrowserVisit) -> Response:
         holds=holds,
         keys=keys["keys"],
         usage=usage,
+        security_keys=security_keys["security_keys"],
         path=user_path(name),
         fields=fields(document, "Settings", user["settings"]) if visit.changes else [],
     )

@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 
 from nacre.client.connection import Connection
 from nacre.client.process import Process
-from nacre.console.shells.login import LineEditor
 from nacre.errors import NacreError
 from nacre.limits import KIB
 from nacre.wire.text import safe
@@ -23,11 +22,20 @@ _MOST_WAITING = 16
 """Events that wait for a page: with more the shell waits, too."""
 
 _READ = 32 * KIB
+_LONGEST_REASON = 300
 
 Size: TypeAlias = tuple[int, int]
 """Columns and rows."""
 
-LogIn: TypeAlias = Callable[[LineEditor], Awaitable[Connection]]
+LogIn: TypeAlias = Callable[[], Awaitable[Connection]]
+"""Logs in; raises ShellRefused, NacreError or OSError."""
+
+MOST_AHEAD = 4 * KIB
+"""Characters that may be typed before the shell is there; further ones are dropped."""
+
+
+class ShellRefused(Exception):
+    """There is no shell for this user; the text says why."""
 
 
 class AttachedPage:
@@ -93,7 +101,8 @@ class ConsoleShell:
         self._size = size
         self._kept = ""
         self._status: int | None = None
-        self._editor = LineEditor(self._show)
+        self._reason = ""
+        self._ahead = ""
         self._process: Process | None = None
         self.running = asyncio.create_task(self._run())
 
@@ -104,8 +113,7 @@ class ConsoleShell:
         if self._kept:
             self.page.add("screen", text=self._kept)
         if self.over:
-            self.page.add("end", status=self._status)
-            self.page.end()
+            self._tell_end(self.page)
         return self.page
 
     def detach(self, page: AttachedPage | None) -> None:
@@ -118,7 +126,7 @@ class ConsoleShell:
     async def type(self, text: str) -> None:
         """Take what is typed, no faster than the server."""
         if self._process is None:
-            await self._editor.type(text)
+            self._ahead = (self._ahead + text)[:MOST_AHEAD]
             return
         try:
             await self._process.stdin.write(text.encode())
@@ -138,21 +146,26 @@ class ConsoleShell:
 
     async def _run(self) -> None:
         try:
-            async with await self._log_in(self._editor) as connection:
+            async with await self._log_in() as connection:
                 term, size = "xterm-256color", self._size
                 async with connection.shell(term=term, size=size) as process:
+                    while self._ahead:
+                        ahead, self._ahead = self._ahead, ""
+                        await process.stdin.write(ahead.encode())
                     self._process = process
-                    await process.stdin.write(self._editor.take_ahead().encode())
                     if size != self._size:
                         process.resize(*self._size)
                     self._status = await self._copy(process)
-        except NacreError as error:
-            await self._show(f"\r\nnacre: {safe(str(error))}\r\n")
+        except (ShellRefused, NacreError, OSError) as error:
+            self._reason = safe(str(error) or type(error).__name__, _LONGEST_REASON)
         finally:
             self._process, self.over = None, True
             if self.page is not None:
-                self.page.add("end", status=self._status)
-                self.page.end()
+                self._tell_end(self.page)
+
+    def _tell_end(self, page: AttachedPage) -> None:
+        page.add("end", status=self._status, reason=self._reason)
+        page.end()
 
     async def _copy(self, process: Process) -> int | None:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")

@@ -6,10 +6,8 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 
-from nacre.console.shells.login import SSHPlace, log_in
-from nacre.console.shells.shell import AttachedPage, ConsoleShell, Size
+from nacre.console.shells.shell import AttachedPage, ConsoleShell, LogIn, Size
 
 GRACE = 60.0
 """Seconds that a shell goes on without a page."""
@@ -30,30 +28,25 @@ class TooManyShells(Exception):
 
 
 class ConsoleShells:
-    """The shells of pages. It belongs to a loop.
+    """The shells of pages. It belongs to a loop."""
 
-    :param place: where the server is.
-    """
-
-    def __init__(self, place: SSHPlace) -> None:
-        self._place = place
+    def __init__(self) -> None:
         self._shells: dict[str, ConsoleShell] = {}
         self._ending: dict[ConsoleShell, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def open(self, session: object, user: str, address: str, size: Size) -> str:
+    def open(self, session: object, log_in: LogIn, size: Size) -> str:
         """Begin a shell, and return what it is found by.
 
         :param session: that of the browser.
-        :param user: who logs in, and ``address`` the browser's.
+        :param log_in: logs its user in.
         :raises TooManyShells: there is no room.
         """
         own = sum(one.session is session for one in self._shells.values())
         if own >= MOST_OF_SESSION or len(self._shells) >= MOST_SHELLS:
             raise TooManyShells
         number = os.urandom(_NUMBER).hex()
-        begin = partial(log_in, self._place, user, address)
-        self._shells[number] = ConsoleShell(session, begin, size)
+        self._shells[number] = ConsoleShell(session, log_in, size)
         return number
 
     def find(self, session: object, number: str) -> ConsoleShell | None:

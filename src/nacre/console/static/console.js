@@ -1,5 +1,5 @@
 // What pages do without it, they do by forms: this asks before something is removed, and keeps the
-// table of connections up to date.
+// table of connections and the charts up to date.
 "use strict";
 
 document.addEventListener("submit", (event) => {
@@ -10,6 +10,7 @@ document.addEventListener("submit", (event) => {
 });
 
 const live = document.getElementById("live");
+const charts = document.getElementById("charts");
 const state = document.getElementById("live-state");
 
 function follow() {
@@ -27,6 +28,9 @@ function follow() {
     if (state.textContent) {
       state.textContent = "";
     }
+  });
+  source.addEventListener("charts", (event) => {
+    charts.innerHTML = JSON.parse(event.data);
   });
   source.addEventListener("end", () => {
     source.close();

@@ -27,7 +27,10 @@ const SHOWN = {
     terminal.write(data.text);
   },
   output: (data) => terminal.write(data.text),
-  end: (data) => end(data.status === null ? "" : ` with the exit status ${data.status}`),
+  end: (data) => {
+    const reason = data.reason ? `: ${data.reason}` : "";
+    end(data.status === null ? reason : ` with the exit status ${data.status}`);
+  },
   refused: (data) => end(`: ${data.detail}`),
 };
 

@@ -36,6 +36,7 @@ class BrowserSession:
 
     :ivar token: of the session at the API.
     :ivar name: the user, ``role`` its role when it signed in.
+    :ivar key: what its cookie names.
     :ivar csrf: what each form of this session has in it.
     :ivar used: seconds on the clock.
     :ivar notice: what the next page tells, once.
@@ -46,6 +47,7 @@ class BrowserSession:
     name: str
     role: str
     used: float
+    key: str = ""
     csrf: str = field(default_factory=lambda: os.urandom(_SECRET).hex())
     notice: str = ""
     streams: int = 0
@@ -84,7 +86,8 @@ class BrowserSessions:
         elif len(self._sessions) >= MOST_SESSIONS:
             del self._sessions[self._oldest(self._sessions)]
         key = os.urandom(_SECRET).hex()
-        self._sessions[key] = BrowserSession(token=token, name=name, role=role, used=now)
+        session = BrowserSession(token=token, name=name, role=role, used=now, key=key)
+        self._sessions[key] = session
         return self._signer.sign(key).decode()
 
     def find(self, cookies: Mapping[str, str]) -> BrowserSession | None:
@@ -106,7 +109,7 @@ class BrowserSessions:
 
     def holds(self, session: BrowserSession) -> bool:
         """Tell whether a session that was found has not ended since."""
-        return any(one is session for one in self._sessions.values())
+        return self._sessions.get(session.key) is session
 
     def use(self, session: BrowserSession) -> bool:
         """Tell whether a session that was found has not ended since; it is used now."""

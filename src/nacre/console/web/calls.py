@@ -21,12 +21,14 @@ class APIRefused(Exception):
 
     :param status: the status of the answer; 503 where there is none.
     :param detail: why, for the person at the page.
+    :param problem: all that the API says of it.
     """
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, problem: Mapping[str, Any] | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.problem = problem or {}
 
 
 class APISocket(Protocol):
@@ -138,15 +140,17 @@ def authorization(token: str) -> dict[str, str]:
 def _answered(answer: httpx.Response, content: bytes) -> Any:
     if answer.status_code < 400:
         return json.loads(content) if content else None
-    raise APIRefused(answer.status_code, detail_of(answer.status_code, content))
+    raise refused_with(answer.status_code, content)
 
 
-def detail_of(status: int, content: bytes) -> str:
+def refused_with(status: int, content: bytes) -> APIRefused:
     """Return what a problem of the API says, for the person at the page."""
     try:
-        return str(json.loads(content)["detail"])
+        problem = json.loads(content)
+        detail = str(problem["detail"])
     except (ValueError, KeyError, TypeError):
-        return f"the API answers with status {status}"
+        problem, detail = {}, f"the API answers with status {status}"
+    return APIRefused(status, detail, problem)
 
 
 async def _events(answer: httpx.Response) -> AsyncIterator[tuple[str, Any]]:

@@ -18,6 +18,8 @@ STATIC: Mapping[str, tuple[bytes, str]] = {
     for name, kind in {
         "console.css": "text/css; charset=utf-8",
         "console.js": "text/javascript; charset=utf-8",
+        "files.js": "text/javascript; charset=utf-8",
+        "join.js": "text/javascript; charset=utf-8",
         "replay.js": "text/javascript; charset=utf-8",
         "watch.js": "text/javascript; charset=utf-8",
         "terminal.js": "text/javascript; charset=utf-8",
@@ -25,6 +27,7 @@ STATIC: Mapping[str, tuple[bytes, str]] = {
         "xterm.css": "text/css; charset=utf-8",
         "xterm.js": "text/javascript; charset=utf-8",
         "xterm-addon-fit.js": "text/javascript; charset=utf-8",
+        "webauthn.js": "text/javascript; charset=utf-8",
         "asciinema-player.css": "text/css; charset=utf-8",
         "asciinema-player.min.js": "text/javascript; charset=utf-8",
     }.items()
@@ -66,6 +69,18 @@ def since(seconds: float) -> str:
     return span(time.time() - seconds)
 
 
+def clock(minute: float) -> str:
+    """Return a minute of a day as a time."""
+    whole = max(0, int(minute))
+    return f"{whole // 60:02}:{whole % 60:02}"
+
+
+def elapsed(seconds: float) -> str:
+    """Return a time of a recording: minutes and seconds."""
+    sign, whole = ("-" if seconds < 0 else ""), abs(seconds)
+    return f"{sign}{int(whole // 60)}:{whole % 60:04.1f}"
+
+
 def words(name: str) -> str:
     """Return the name of a setting as words."""
     return name.replace("_", " ")
@@ -92,6 +107,8 @@ class Templates:
             "moment": moment,
             "span": span,
             "since": since,
+            "clock": clock,
+            "elapsed": elapsed,
             "words": words,
             "said": said,
         }

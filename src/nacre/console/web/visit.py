@@ -10,9 +10,15 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from nacre.console.shells.table import ConsoleShells
+from nacre.console.web.bodies import SentFiles
 from nacre.console.web.browsers import BrowserSession, BrowserSessions
 from nacre.console.web.calls import ConsoleAPI, path_of
+from nacre.console.web.charts import Throughput
+from nacre.console.web.feeds import Feeds
+from nacre.console.web.file_connections import FileConnections
+from nacre.console.web.logins import SSHLogins
 from nacre.console.web.rendering import Templates
+from nacre.console.web.uploads import Uploads
 from nacre.server.admission.bucket import Buckets
 from nacre.server.admission.networks import NetworkSet
 
@@ -27,16 +33,26 @@ class Console:
     """What all requests share.
 
     :ivar proxies: who is believed that a request comes from elsewhere.
+    :ivar origin: that of the pages, as security keys have it; empty for none.
     :ivar sign_ins: how often each network may try to sign in.
-    :ivar shells: the shells of pages; None where there are none.
+    :ivar logins: log users in to the SSH server; ``shells`` the shells of pages.
+    :ivar files: the files of users; ``uploads`` those that are being written.
+    :ivar feeds: what pages follow.
+    :ivar throughput: of all connections, while somebody looks at them.
     """
 
     api: ConsoleAPI
     sessions: BrowserSessions
     templates: Templates
     proxies: NetworkSet
+    origin: str
     sign_ins: Buckets[bytes]
-    shells: ConsoleShells | None = None
+    logins: SSHLogins
+    shells: ConsoleShells
+    files: FileConnections
+    uploads: Uploads
+    feeds: Feeds
+    throughput: Throughput = field(default_factory=Throughput)
 
 
 def address_of(asked: HTTPConnection, proxies: NetworkSet) -> str:
@@ -56,6 +72,8 @@ class ConsolePage:
     :ivar path: with ``{name}`` for parameters.
     :ivar roles: whose sessions it is for; empty for everybody, without a session.
     :ivar title: its name in the navigation; empty for none.
+    :ivar takes: what is sent to it: a form, one with files behind its fields, or the bytes of a
+        file, where the key of the form is in the header ``X-CSRF``.
     """
 
     method: Literal["GET", "POST"]
@@ -63,6 +81,7 @@ class ConsolePage:
     roles: Sequence[str]
     answer: Answer
     title: str = ""
+    takes: Literal["form", "files", "bytes"] = "form"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +90,7 @@ class BrowserVisit:
 
     :ivar session: that of the browser; None for a page without one.
     :ivar form: the fields of the form that was sent.
+    :ivar sent: the files of the form; None for one without.
     :ivar menu: paths and titles of the navigation.
     """
 
@@ -78,6 +98,7 @@ class BrowserVisit:
     request: Request
     session: BrowserSession | None = None
     form: Mapping[str, str] = field(default_factory=dict)
+    sent: SentFiles | None = None
     menu: Sequence[tuple[str, str]] = ()
 
     @property

@@ -56,6 +56,8 @@ class Candidate:
     :ivar security: the security context that the user has logged in by, or None.
     :ivar needs_code: whether the login takes the code of a second factor.
     :ivar password: the hash of the password that the user has shown; only this one may be changed.
+    :ivar address: the client's address as the API has it, which has vouched for the user; None for
+        that of the connection.
     :ivar told: what was logged of lines that were skipped, so that each is logged once.
     """
 
@@ -72,6 +74,7 @@ class Candidate:
     security: ContextAcceptor | None = None
     needs_code: bool = False
     password: str | None = field(default=None, repr=False)
+    address: str | None = None
     told: set[str] = field(default_factory=set)
     _shown: tuple[PublicKey, KeyOptions] | None = None
 

@@ -129,6 +129,21 @@ def _paths(sockets: Iterable[socket.socket]) -> frozenset[str]:
     return frozenset(one.getsockname() for one in sockets if one.family == socket.AF_UNIX)
 
 
+@value
+class ServedSSH:
+    """Where SSH is served, as clients of the API are told.
+
+    :ivar addresses: an address and a port each.
+    :ivar host_keys: the public keys, as lines of ``authorized_keys``.
+    """
+
+    addresses: tuple[str, ...] = ()
+    host_keys: tuple[str, ...] = ()
+
+
+NO_SSH = ServedSSH()
+
+
 @value(kw_only=True)
 class APIPlan:
     """What the API is served with.
@@ -155,6 +170,7 @@ class APIPlan:
         audited: bool,
         inherited: Passed | None = None,
         recordings: KeptRecordings | None = None,
+        ssh: ServedSSH = NO_SSH,
     ) -> Iterator[OpenedAPI]:
         """Serve the API up to the end of the context.
 
@@ -162,6 +178,7 @@ class APIPlan:
         :param rights: the account and group of the process that reads HTTP; None for the server's.
         :param audited: whether calls are events of the audit.
         :param recordings: where sessions are recorded, if they are.
+        :param ssh: where SSH is served.
         :param inherited: the sockets of the server that this one follows: they are kept where the
             address is the same.
         :raises ConfigurationError: the extra ``api`` is missing, or the address needs TLS.
@@ -178,7 +195,7 @@ class APIPlan:
                 self._check_places(sockets.all)
                 if self.group is not None:
                     files.share(self.group)
-                link, process = self._start(state, rights, sockets.all, audited, recordings)
+                link, process = self._start(state, rights, sockets.all, audited, recordings, ssh)
                 try:
                     _wait_ready(link)
                     yield OpenedAPI(sockets, link, files)
@@ -208,6 +225,7 @@ class APIPlan:
         sockets: list[socket.socket],
         audited: bool,
         recordings: KeptRecordings | None,
+        ssh: ServedSSH,
     ) -> tuple[socket.socket, subprocess.Popen[bytes]]:
         given = {
             "state": str(state),
@@ -220,6 +238,8 @@ class APIPlan:
             "audited": audited,
             "recordings": None if recordings is None else recordings.directory,
             "recorder": None if recordings is None else recordings.rights,
+            "addresses": ssh.addresses,
+            "host_keys": ssh.host_keys,
         }
         kept = [] if recordings is None else [recordings.directory]
         ours, theirs = socket.socketpair()

@@ -57,6 +57,16 @@ class Search:
             found = found.where(or_(*(one.op("GLOB")(self.path) for one in paths)))
         return found
 
+    def counts(self, step: int) -> Select[tuple[object, ...]]:
+        """Return the statement that counts events by span of time and outcome.
+
+        :param step: microseconds of a span.
+        """
+        spans = EVENTS.c.time.op("/")(step)
+        columns = spans, EVENTS.c.outcome, func.count()
+        found: Select[tuple[object, ...]] = self._statement(0).with_only_columns(*columns)
+        return found.group_by(spans, EVENTS.c.outcome).order_by(spans, EVENTS.c.outcome)
+
     def events(self, table: AuditTable, limit: int | None = None, after: int = 0) -> Iterator[Kept]:
         """Return what is found, oldest first.
 
@@ -79,6 +89,23 @@ class Search:
         with suppress(ValueError):
             return ip_address(host) in self.network
         return False
+
+
+MOST_COUNTED = 3000
+"""Spans of time that one count may have."""
+
+
+def counted(table: AuditTable, search: Search, step: int) -> list[dict[str, object]]:
+    """Return how many events there are of each outcome in each span of time, the oldest first.
+
+    :param search: ``path`` and ``network`` are not asked for.
+    :param step: seconds of a span; its time is seconds since the epoch.
+    :raises StateError: the table can't be read.
+    """
+    return [
+        {"time": at * step, "outcome": outcome, "count": count}
+        for at, outcome, count in table.rows(search.counts(step * 1_000_000))
+    ]
 
 
 def as_record(event: Kept) -> dict[str, object]:

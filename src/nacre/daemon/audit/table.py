@@ -301,6 +301,14 @@ class AuditTable:
             for row in connection.execution_options(yield_per=1000).execute(statement):
                 yield Kept(*row)
 
+    def rows(self, statement: Select[Any]) -> list[Any]:
+        """Return the rows that a statement of a few selects.
+
+        :raises StateError: the file can't be read.
+        """
+        with self._file.reading() as connection:
+            return list(connection.execute(statement))
+
     @contextmanager
     def _changing(self) -> Iterator[Connection]:
         # No event breaks a constraint of the tables: if one does, the file is damaged.

@@ -93,12 +93,14 @@ class BanKeeper:
     def note(self, record: Mapping[str, object]) -> None:
         """Take note of a record of the log, which may tell of an offence."""
         event, offence = record.get("event"), None
-        if event == "closed":
+        if event in ("closed", "api"):
             offence = record.get("offence")
         elif event == "refused" and record.get("reason") == UNKNOWN_USER:
             offence = "unknown-user"
         if isinstance(offence, str) and offence in POINTS:
-            self.offend(str(record.get("peer", "")).rpartition(":")[0], offence)
+            # A program that signs users in tells where they are, and the fault is not its own.
+            host = record.get("client") or str(record.get("peer", "")).rpartition(":")[0]
+            self.offend(str(host), offence)
 
     def offend(self, host: str, offence: str) -> None:
         """Count an offence of a client; ban its network if that is too much."""

@@ -76,6 +76,8 @@ class Tell:
     :ivar action: what was asked for; ``target`` of which user, group, connection or network.
     :ivar status: the status of the answer in HTTP.
     :ivar peer: the client's address and port.
+    :ivar client: where it signs a user in: from which address that one comes.
+    :ivar offence: what it costs the network of that address, if anything.
     :ivar reason: why it was refused, or has failed.
     """
 
@@ -84,6 +86,8 @@ class Tell:
     target: str = ""
     status: int
     peer: str
+    client: str = ""
+    offence: str = ""
     reason: str = ""
 
 

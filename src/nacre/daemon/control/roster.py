@@ -8,6 +8,7 @@ import struct
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
@@ -22,7 +23,7 @@ from nacre.daemon.control.values import (
     line_of,
 )
 from nacre.daemon.watching.frames import WatchOrder
-from nacre.daemon.watching.shown import Watching
+from nacre.daemon.watching.shown import ShownSession, Watching
 from nacre.errors import ConnectionLost, DisconnectCode
 from nacre.wire.text import safe
 
@@ -162,7 +163,15 @@ def begin_watch(
 ) -> None:
     """Answer who wants to watch a session of a connection, and show it, or close the socket."""
     session = None if one is None else one.in_use()[0].get(order.channel)
-    shown = None if watching is None else watching.of(session)
+    if session is None or watching is None:
+        _answer_watch(session, order, sock, None)
+    else:
+        watching.when_begun(session, partial(_answer_watch, session, order, sock))
+
+
+def _answer_watch(
+    session: Session | None, order: WatchOrder, sock: socket.socket, shown: ShownSession | None
+) -> None:
     if shown is None:
         reason: str | None = (
             f"nothing on channel {order.channel} can be watched: commands and shells can"

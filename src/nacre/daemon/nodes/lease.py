@@ -21,14 +21,17 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from nacre.daemon.nodes import tables
-from nacre.daemon.nodes.tables import CHANNEL, DatabaseConnection, reason_of
+from nacre.daemon.nodes.tables import CHANNEL, LEASE, DatabaseConnection, reason_of
 from nacre.daemon.nodes.values import NodeConnection, NodeIdentity, NodeState
+from nacre.daemon.nodes.wakeup import Wakeup
 from nacre.errors import StateError
 from nacre.server.peer import Client, Log
+from nacre.sftp.filesystems.quota.claim import since_start
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
     from nacre.daemon.control.roster import OwnRoster
+    from nacre.daemon.nodes.ledgers import Lease, LedgerKeeper
     from nacre.daemon.store.postgres.store_url import StoreURL
 
 EVERY = 3.0
@@ -36,6 +39,9 @@ EVERY = 3.0
 
 PATIENCE = 20.0
 """Seconds that a login waits for a database that gives no answer."""
+
+_MARGIN = 1.0
+"""Seconds by which a process takes its lease for shorter than the database does: clocks differ."""
 
 _GATHER = 0.2
 """Seconds in which changes are gathered that nobody waits for."""
@@ -79,43 +85,27 @@ class _Entry:
             self.answer.set_exception(StateError("the client has left"))
 
 
-class _Wakeup:
-    """Wakes the thread, which waits for a descriptor."""
+class _Begun:
+    """What a lease that has begun tells, and on which loop."""
 
-    def __init__(self) -> None:
-        self._read, self._write = os.pipe()
-        for descriptor in (self._read, self._write):
-            os.set_blocking(descriptor, False)
-
-    def fileno(self) -> int:
-        """Return the descriptor that can be read after :meth:`tell`."""
-        return self._read
-
-    def tell(self) -> None:
-        """Wake the thread."""
-        if self._write >= 0:
-            with suppress(BlockingIOError):  # it is full, so the thread is told already
-                os.write(self._write, b"!")
-
-    def clear(self) -> None:
-        """Wait for the next call."""
-        os.read(self._read, 4096)
-
-    def close(self) -> None:
-        """Close it; calls of :meth:`tell` do nothing then."""
-        os.close(self._read)
-        os.close(self._write)
-        self._write = -1
+    def __init__(self, roster: OwnRoster, report: Log) -> None:
+        self.roster, self.report = roster, report
+        self.loop = asyncio.get_running_loop()
+        self.tasks: set[asyncio.Task[None]] = set()
 
 
 class NodeLease:
     """Keeps the lease of this process; see :mod:`nacre.daemon.nodes.lease`.
 
     :param node: the node that the process belongs to.
+    :param ledgers: what keeps the ledgers which the nodes share; None where each has its own.
     """
 
-    def __init__(self, url: StoreURL, node: NodeIdentity) -> None:
+    def __init__(
+        self, url: StoreURL, node: NodeIdentity, ledgers: LedgerKeeper | None = None
+    ) -> None:
         self.node = node
+        self.ledgers = ledgers
         self._url = url
         self._state: NodeState = "serving"
         self._lock = threading.Lock()
@@ -124,10 +114,11 @@ class NodeLease:
         self._changed: set[str] = set()
         self._entering: dict[str, _Entry] = {}
         self._closed = False
-        self._wakeup = _Wakeup()
+        self._wakeup = Wakeup()
         self._thread: threading.Thread | None = None
         # These are the thread's own.
         self._number: int | None = None
+        self._held: Lease | None = None
         self._said: NodeState | None = None
         self._renewed = self._swept = float("-inf")
         self._told: Mapping[str, str] = {}
@@ -138,11 +129,15 @@ class NodeLease:
 
         :param roster: the connections of this process.
         """
-        self._roster, self._report = roster, report
-        self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._begun = _Begun(roster, report)
         self._thread = threading.Thread(target=self._run, name="node-lease", daemon=True)
         self._thread.start()
+        if self.ledgers is not None:
+            self.ledgers.begin(self.held, self._on_no_ledgers)
+
+    def held(self) -> Lease | None:
+        """Return the lease; None before the first one. Any thread may call this."""
+        return self._held
 
     # --- on the loop ---
 
@@ -178,7 +173,7 @@ class NodeLease:
     def _row(self, client: Client, user: str, methods: Sequence[str]) -> NodeConnection:
         host, port = client.peer
         return NodeConnection(
-            id=self._roster.number_of(client),
+            id=self._begun.roster.number_of(client),
             user=safe(user, _SHOWN),  # what the database can't have would hold up all rows
             peer=safe(f"{host}:{port}", _SHOWN),
             since=time.time(),
@@ -208,6 +203,8 @@ class NodeLease:
         """Give the lease up, if the database answers soon; a second call does nothing."""
         if self._closed:
             return
+        if self.ledgers is not None:
+            self.ledgers.close()
         self._closed = True
         self._wakeup.tell()
         if self._thread is not None:
@@ -217,18 +214,22 @@ class NodeLease:
 
     def _end(self, ends: Mapping[str, str]) -> None:
         """End connections, as another node wants."""
-        task = self._loop.create_task(self._end_all(ends))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = self._begun.loop.create_task(self._end_all(ends))
+        self._begun.tasks.add(task)
+        task.add_done_callback(self._begun.tasks.discard)
 
     async def _end_all(self, ends: Mapping[str, str]) -> None:
         for reason in set(ends.values()):
             ids = {number for number, why in ends.items() if why == reason}
-            await self._roster.end(ids, None, reason)
+            await self._begun.roster.end(ids, None, reason)
 
-    def _tell_failure(self, error: str) -> None:
-        what = "the other nodes can't be told of this one"
-        self._report({"event": "error", "what": what, "error": safe(error)})
+    def _on_no_ledgers(self, error: str) -> None:
+        self._call(self._tell_failure, error, "the quotas of all nodes can't be counted")
+
+    def _tell_failure(
+        self, error: str, what: str = "the other nodes can't be told of this one"
+    ) -> None:
+        self._begun.report({"event": "error", "what": what, "error": safe(error)})
 
     # --- in the thread ---
 
@@ -283,6 +284,7 @@ class NodeLease:
     def _exchange(self, connection: DatabaseConnection) -> None:
         """Write what has changed, renew the lease, and see what is to be ended."""
         began, state = time.monotonic(), self._state
+        until = since_start() + int((LEASE - _MARGIN) * 1_000_000_000)
         changed: set[str] = set()
         try:
             with connection.transaction():
@@ -302,6 +304,7 @@ class NodeLease:
                 self._changed |= changed
             raise
         self._renewed, self._failed, self._said = began, False, state
+        self._held = number, until
         self._let_in(entering, answers)
         self._hear(connection, number)
         if began - self._swept > _SWEEP:
@@ -353,7 +356,7 @@ class NodeLease:
 
     def _call(self, function: Callable[..., object], *arguments: object) -> None:
         with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(function, *arguments)
+            self._begun.loop.call_soon_threadsafe(function, *arguments)
 
 
 async def _until_cancelled() -> None:

@@ -41,40 +41,42 @@ _LOCK = 0x6E6163
 _MOST_SHOWN = 100_000
 """Connections that are listed."""
 
-_NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-_END = f"{_NOW} + {int(LEASE * 1000)}"
+NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+"""The time, as an expression: milliseconds since the epoch by the clock of the database."""
+
+_END = f"{NOW} + {int(LEASE * 1000)}"
 
 _RENEW = f"""
-UPDATE nodes SET until = {_END}, state = %s WHERE number = %s AND until > {_NOW}
+UPDATE nodes SET until = {_END}, state = %s WHERE number = %s AND until > {NOW}
 """
 _REGISTER = f"""
 INSERT INTO nodes (server, name, process, version, state, began, until)
-VALUES (%s, %s, %s, %s, %s, {_NOW}, {_END}) RETURNING number
+VALUES (%s, %s, %s, %s, %s, {NOW}, {_END}) RETURNING number
 """
 _SWEEP = f"""
 DELETE FROM nodes
-WHERE until < {_NOW} - {_KEPT * 1000} OR (name = %s AND server <> %s AND until < {_NOW})
+WHERE until < {NOW} - {_KEPT * 1000} OR (name = %s AND server <> %s AND until < {NOW})
 """
 _PUT = """
 INSERT INTO connections (node, id, "user", peer, since, methods) VALUES (%s, %s, %s, %s, %s, %s)
 """
 _HELD = f"""
 SELECT c."user", count(*) FROM connections c JOIN nodes n ON n.number = c.node
-WHERE c."user" = ANY(%s) AND n.until > {_NOW} GROUP BY c."user"
+WHERE c."user" = ANY(%s) AND n.until > {NOW} GROUP BY c."user"
 """
 _NODES = f"""
-SELECT name, process, version, state, began, until - {_NOW},
+SELECT name, process, version, state, began, until - {NOW},
     (SELECT count(*) FROM connections WHERE node = number)
 FROM nodes ORDER BY name, number
 """
 _OTHERS = f"""
 SELECT n.name, n.process, c.id, c."user", c.peer, c.since, c.methods
 FROM connections c JOIN nodes n ON n.number = c.node
-WHERE n.server <> %s AND n.until > {_NOW} ORDER BY n.name, c.since LIMIT {_MOST_SHOWN}
+WHERE n.server <> %s AND n.until > {NOW} ORDER BY n.name, c.since LIMIT {_MOST_SHOWN}
 """
 _END_OTHERS = f"""
 UPDATE connections c SET ending = %s FROM nodes n
-WHERE n.number = c.node AND n.server <> %s AND n.until > {_NOW}
+WHERE n.number = c.node AND n.server <> %s AND n.until > {NOW}
     AND (c."user" = %s OR n.name || ':' || c.id = ANY(%s))
 RETURNING n.name, c.id, c."user"
 """

@@ -48,12 +48,14 @@ class JobTerms:
     :ivar takes_signals: whether the client may send it signals.
     :ivar ends: whether the rest of its process group is ended with its session.
     :ivar template: what forks it, or None for the template of all processes.
+    :ivar notice: what the client is told on standard error before the output of the process.
     """
 
     credentials: ProcessCredentials | None = None
     takes_signals: bool = True
     ends: bool = False
     template: Forks | None = None
+    notice: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from nacre.aio.waiting import Gate
 from nacre.daemon.processes.child import GRACE, Child, ChildProcess, Exit, Job, Program
@@ -49,6 +49,10 @@ _QUIET = 0.1
 """Seconds without output after which a terminal counts as empty, once its leader has ended."""
 
 
+Plan: TypeAlias = Callable[[], Program]
+"""Returns what to run. It blocks, so it is called in the thread that starts the program."""
+
+
 class Processes:
     """The processes of all sessions of a server."""
 
@@ -64,17 +68,18 @@ class Processes:
     async def run(
         self,
         session: Session,
-        job: Job,
+        what: Job | Plan,
         stderr: Taker | None = None,
         recording: Recording | None = None,
         shown: ShownSession | None = None,
     ) -> int | None:
-        """Run ``job`` until it and its output have ended, or the call is cancelled.
+        """Run a job until it and its output have ended, or the call is cancelled.
 
         With pipes, a background process that holds them keeps the session open, as in OpenSSH; at
         a terminal the session ends with its leader. What outlives the session lives on, as with
-        sshd, unless ``job.ends``: its streams are closed, and the kernel hangs up a terminal.
+        sshd, unless the job ``ends``: its streams are closed, and the kernel hangs up a terminal.
 
+        :param what: the job; without a terminal it may be found out when it is started.
         :param stderr: takes the standard error of a program without a terminal; by default the
             client gets it.
         :param recording: records what the program prints, and perhaps what the client sends.
@@ -84,18 +89,21 @@ class Processes:
         :raises ValueError: an argument or a variable contains a NUL.
         """
         if session.terminal is None:
-            running = self._with_pipes(session, job, stderr or session.stderr, recording, shown)
+            running = self._with_pipes(session, what, stderr or session.stderr, recording, shown)
         else:
-            assert isinstance(job, Program)
-            running = self._at_terminal(session, job, recording, shown)
-        async with running as (child, work):
+            assert isinstance(what, Program)
+            running = self._at_terminal(session, what, recording, shown)
+        async with running as (started, child, work):
+            job = started.job
             if job.ends:
                 self._children.add(child)
                 child.gone.add_done_callback(lambda _: self._children.discard(child))
             if job.takes_signals:
                 session.on_signal = lambda name: _signal(child, name)
             try:
-                how = await work
+                if job.notice:
+                    await session.stderr.write(job.notice)
+                how = await work()
             finally:
                 _part(session, child, job)
         return _report(session, how)
@@ -110,15 +118,15 @@ class Processes:
         if self._noting:
             await asyncio.wait(self._noting, timeout=GRACE)
 
-    async def _started(self, session: Session, job: Job, work: Callable[[], _Started]) -> _Started:
+    async def _started(self, session: Session, work: Callable[[], _Started]) -> _Started:
         """Call what starts the program; end a process that comes after the session's end."""
 
         def end(started: _Started) -> None:
             for number in started.ends:
                 os.close(number)
-            self._note_logout(session, job, started)
+            self._note_logout(session, started)
             with suppress(OSError):
-                Child(job, started.process).end()
+                Child(started.job, started.process).end()
 
         return await self._threads.run(session.user, work, end)
 
@@ -126,21 +134,22 @@ class Processes:
     async def _with_pipes(
         self,
         session: Session,
-        job: Job,
+        what: Job | Plan,
         errors: Taker,
         recording: Recording | None,
         shown: ShownSession | None,
-    ) -> AsyncIterator[tuple[Child, _Work]]:
-        started = await self._started(session, job, partial(_start_with_pipes, job))
+    ) -> AsyncIterator[tuple[_Started, Child, _Work]]:
+        started = await self._started(session, partial(_start_with_pipes, what))
         stdin, stdout, stderr = started.ends
         ours = [Descriptor(stdin), Printed(stdout), Descriptor(stderr)]
         try:
-            child = Child(job, started.process)
+            child = Child(started.job, started.process)
             printed: Taker = tapped(session.stdout, shown, recording)
             errors = tapped(errors, shown, recording, errors=True)
             if shown is not None:
                 shown.tell_through(errors)
-            yield child, _pump_pipes(session, child, printed, errors, recording, *ours)
+            work = partial(_pump_pipes, session, child, printed, errors, recording, *ours)
+            yield started, child, work
         finally:
             for descriptor in ours:
                 descriptor.close()
@@ -152,11 +161,10 @@ class Processes:
         program: Program,
         recording: Recording | None,
         shown: ShownSession | None,
-    ) -> AsyncIterator[tuple[Child, _Work]]:
+    ) -> AsyncIterator[tuple[_Started, Child, _Work]]:
         terminal = session.terminal
         assert terminal is not None
-        work = partial(_start_at_terminal, program, terminal)
-        started = await self._started(session, program, work)
+        started = await self._started(session, partial(_start_at_terminal, program, terminal))
         (number,) = started.ends
         master = Descriptor(number)
         session.on_resize = partial(resize, number)
@@ -170,16 +178,18 @@ class Processes:
                 printed: Taker = tapped(session.stdout, shown, recording)
                 if shown is not None:
                     shown.tell_through(printed)
-                yield child, _pump_terminal(session, child, master, printed, recording)
+                work = partial(_pump_terminal, session, child, master, printed, recording)
+                yield started, child, work
         finally:
             session.on_resize = session.on_break = None
             keyboard.close()
             # The kernel hangs up: the leader and the foreground process group get SIGHUP.
             master.close()
-            self._note_logout(session, program, started)
+            self._note_logout(session, started)
 
-    def _note_logout(self, session: Session, job: Job, started: _Started) -> None:
+    def _note_logout(self, session: Session, started: _Started) -> None:
         """Have the end of a login at a terminal recorded, in a task of its own."""
+        job = started.job
         if not isinstance(job, Program) or job.login is None or not started.terminal:
             return
         note = partial(job.login.end, started.terminal)
@@ -205,18 +215,20 @@ def _part(session: Session, child: Child, job: Job) -> None:
         asyncio.get_running_loop().call_later(SETTLED, note, "left")
 
 
-_Work = Coroutine[Any, Any, Exit]
+_Work = Callable[[], Coroutine[Any, Any, Exit]]
 
 
 class _Started(NamedTuple):
-    """A process, our ends of its streams, and the path of its terminal if it has one."""
+    """A process, what it does, our ends of its streams, and the path of its terminal if any."""
 
+    job: Job
     process: ChildProcess
     ends: tuple[int, ...]
     terminal: str = ""
 
 
-def _start_with_pipes(job: Job) -> _Started:
+def _start_with_pipes(what: Job | Plan) -> _Started:
+    job = what() if callable(what) else what
     ends: list[int] = []
     try:
         for make in (os.pipe, _socket_pair, os.pipe):
@@ -229,7 +241,7 @@ def _start_with_pipes(job: Job) -> _Started:
         raise
     for number in (their_in, their_out, their_err):
         os.close(number)
-    return _Started(process, (our_in, our_out, our_err))
+    return _Started(job, process, (our_in, our_out, our_err))
 
 
 def _socket_pair() -> tuple[int, int]:
@@ -294,7 +306,7 @@ def _start_at_terminal(program: Program, terminal: Terminal) -> _Started:
         run = replace(program, environment=environment)
         with _recorded(program.login, path):
             process = start(run, slave, slave, slave, terminal=True)
-        return _Started(process, (number,), path)
+        return _Started(program, process, (number,), path)
     except BaseException:
         os.close(number)
         raise

@@ -21,7 +21,7 @@ from sqlalchemy.dialects import sqlite
 from nacre.daemon.store.sqlite_file import FileFormat, SQLiteFile
 from nacre.daemon.store.tables import METADATA, SECRETS
 
-VERSION = 19
+VERSION = 22
 """The last of the revisions in :mod:`nacre.daemon.store.migrations`. A file of SQLite keeps it in
 ``user_version``, a database of PostgreSQL in alembic's table alone."""
 

@@ -20,6 +20,7 @@ from nacre.crypto.sealed import seal, unseal
 from nacre.daemon.store.database import Database
 from nacre.daemon.store.tables import ENROLLED, FACTORS, RECOVERY, USERS
 from nacre.daemon.store.totp import DIGITS, matching
+from nacre.daemon.store.webauthn_keys import WebAuthnKeys
 from nacre.errors import UnusableKey, UserStoreError
 from nacre.wire.text import safe
 
@@ -35,11 +36,13 @@ class Factors:
     """The second factors in one file, which other processes may change too.
 
     :param secret: returns the secret of the store.
+    :ivar security_keys: those of the web console; logins by SSH do not ask for them.
     """
 
     def __init__(self, database: Database, secret: Callable[[], bytes]) -> None:
         self._database = database
         self._secret = secret
+        self.security_keys = WebAuthnKeys(database, secret)
 
     @cached_property
     def _keys(self) -> tuple[bytes, bytes]:

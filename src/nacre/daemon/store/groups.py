@@ -12,20 +12,18 @@ from sqlalchemy.exc import IntegrityError
 
 from nacre.config.syntax.tokens import expand
 from nacre.daemon.store.database import Database
-from nacre.daemon.store.shared import settle_shared, shared_directory
+from nacre.daemon.store.ledgers import StoredLedgers
 from nacre.daemon.store.tables import GROUPS, MEMBERS
 from nacre.daemon.store.values import (
     COUNTED,
     PLACES,
     SHARED_SETTINGS,
     Group,
+    LedgerKey,
     User,
-    changed_ledgers,
     check_name,
-    usage_directory,
 )
 from nacre.errors import ConfigurationError, UserStoreError
-from nacre.sftp.filesystems.quota.ledger import count_later, remove_ledger
 from nacre.wire.text import safe
 
 _OPTIONS = {"folders": "folder"}
@@ -33,7 +31,10 @@ _OPTIONS = {"folders": "folder"}
 
 
 class Groups:
-    """The groups in one file, which other processes may change too."""
+    """The groups in one file, which other processes may change too.
+
+    :ivar ledgers: what users and groups have used of their limits.
+    """
 
     def __init__(self, database: Database, find: Callable[[str], User | None]) -> None:
         """Use a database.
@@ -42,6 +43,7 @@ class Groups:
         """
         self._database = database
         self._find = find
+        self.ledgers = StoredLedgers(database, self.members)
 
     def all(self) -> list[Group]:
         """Return all groups, sorted by name."""
@@ -89,10 +91,7 @@ class Groups:
         :param gone: see :func:`~nacre.daemon.store.shared.settle_shared`.
         :raises UserStoreError: a ledger can't be changed.
         """
-        state = self._database.directory
-        with changed_ledgers():
-            count_later(usage_directory(state), users)
-            settle_shared(state, self.members, groups, users, gone)
+        self.ledgers.count_anew(groups, users, gone)
 
     def add(self, *groups: Group) -> None:
         """Add groups: all of them, or none.
@@ -129,8 +128,7 @@ class Groups:
                 done = connection.execute(delete(GROUPS).where(GROUPS.c.name == name))
                 if done.rowcount == 0:
                     raise no_such_group(name)
-                with changed_ledgers():
-                    remove_ledger(shared_directory(self._database.directory), name)
+                self.ledgers.remove(connection, LedgerKey("group", name))
         except IntegrityError:
             raise UserStoreError(
                 f"the group {name} has {self.sizes()[name]} users: put them into other groups "

@@ -1,7 +1,8 @@
-"""Passwords as users and operators set them: what a new one must be, and which ones there were."""
+"""Passwords: what a new one must be, which ones there were, and those for one login."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Iterable
@@ -10,10 +11,19 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from nacre.crypto.password import hash_password, verify_password
 from nacre.daemon.store.database import Database
-from nacre.daemon.store.tables import FORMER, USERS
+from nacre.daemon.store.tables import FORMER, ONE_TIME, USERS
 from nacre.daemon.store.values import MOST_HISTORY, User
 from nacre.errors import UserStoreError
 from nacre.wire.text import safe
+
+ONE_TIME_PREFIX = "nacre_once_"
+"""How one-time passwords begin."""
+
+ONE_TIME_SECONDS = 30
+"""Seconds within which a one-time password has to be used."""
+
+_SECRET = 32
+"""Random bytes of a one-time password. SHA-256 is right for it: it can't be guessed."""
 
 
 class Passwords:
@@ -63,6 +73,42 @@ class Passwords:
         with self._database.reading() as connection:
             former = connection.execute(chosen).scalars()
             return [*filter(None, (user.password,)), *former] if count else []
+
+    # --- one-time passwords ---
+
+    def issue(self, name: str, address: str, now: float | None = None) -> str:
+        """Return a password for one login of a user who has proved elsewhere who it is.
+
+        :param address: that of the user's client, which the login counts as.
+        :param now: seconds since the epoch; None for now.
+        :raises UserStoreError: there is no user of this name.
+        """
+        now = time.time() if now is None else now
+        password = f"{ONE_TIME_PREFIX}{os.urandom(_SECRET).hex()}"
+        row = {"hash": _digest(password), "user": name, "address": address}
+        with self._database.transaction() as connection:
+            if connection.execute(select(USERS.c.name).where(USERS.c.name == name)).first() is None:
+                raise UserStoreError(f"there is no user {safe(name, 64)!r}")
+            connection.execute(delete(ONE_TIME).where(ONE_TIME.c.until <= now))
+            connection.execute(insert(ONE_TIME), {**row, "until": int(now) + ONE_TIME_SECONDS})
+        return password
+
+    def redeem(self, name: str, password: str, now: float | None = None) -> str | None:
+        """Use a one-time password up, and return its address; None if it is not one of the user.
+
+        :param now: seconds since the epoch; None for now.
+        """
+        now = time.time() if now is None else now
+        row = (ONE_TIME.c.hash == _digest(password)) & (ONE_TIME.c.user == name)
+        with self._database.transaction() as connection:
+            found = connection.execute(select(ONE_TIME.c.address, ONE_TIME.c.until).where(row))
+            kept = found.one_or_none()
+            connection.execute(delete(ONE_TIME).where(row))
+        return None if kept is None or kept.until <= now else str(kept.address)
+
+
+def _digest(password: str) -> bytes:
+    return hashlib.sha256(password.encode("utf-8", "surrogateescape")).digest()
 
 
 def _current(connection: Connection, name: str) -> str | None:

@@ -53,18 +53,16 @@ from nacre.daemon.store.values import (
     SETTINGS,
     USUAL,
     Group,
+    LedgerKey,
     StoredKey,
     StoredUser,
     User,
-    changed_ledgers,
     check_name,
     is_name,
-    usage_directory,
 )
 from nacre.errors import UserStoreError
 from nacre.keys import PublicKey, decode_public
 from nacre.sftp.filesystems.folders import ENCRYPTED
-from nacre.sftp.filesystems.quota.ledger import remove_ledger
 from nacre.wire.text import safe
 
 if TYPE_CHECKING:
@@ -364,8 +362,7 @@ class UserStore:
         with self._database.transaction() as connection:
             before = _groups_of(connection, name)
             _touch(connection.execute(delete(USERS).where(USERS.c.name == name)), name)
-            with changed_ledgers():
-                remove_ledger(usage_directory(self.directory), name)
+            self.groups.ledgers.remove(connection, LedgerKey("user", name))
         self._database.changed(name)
         self.groups.count_anew(before, (), gone)
 

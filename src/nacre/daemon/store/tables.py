@@ -102,6 +102,21 @@ RECOVERY = Table(
     Column("user", ForeignKey("users.name", ondelete="CASCADE"), primary_key=True),
     Column("hash", LargeBinary, primary_key=True),
 )
+WEBAUTHN_KEYS = Table(
+    "webauthn_keys",
+    METADATA,
+    Column("credential", LargeBinary, primary_key=True),
+    Column("user", ForeignKey("users.name", ondelete="CASCADE"), nullable=False),
+    Column("name", String, nullable=False),
+    Column("rp_id", String, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("counter", NUMBER, nullable=False),
+    Column("added", NUMBER, nullable=False),
+    Column("used", NUMBER, nullable=False),
+)
+"""Security keys of the web console: the credential ID, the host name that it signs for, and the
+signature counter of the last time that it was used."""
+Index("webauthn_keys_by_user", WEBAUTHN_KEYS.c.user, WEBAUTHN_KEYS.c.added)
 FORMER = Table(
     "former_passwords",
     METADATA,
@@ -110,6 +125,15 @@ FORMER = Table(
     Column("password", String, nullable=False),
 )
 Index("former_passwords_by_user", FORMER.c.user)
+ONE_TIME = Table(
+    "one_time_passwords",
+    METADATA,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("user", ForeignKey("users.name", ondelete="CASCADE"), nullable=False),
+    Column("address", String, nullable=False),
+    Column("until", NUMBER, nullable=False),
+)
+"""Passwords for one login each: ``address`` is that of the client whom the API has given one."""
 BANS = Table(
     "bans",
     METADATA,
@@ -201,6 +225,22 @@ HOST_KEYS = Table(
     Column("sealed", LargeBinary, nullable=False),
 )
 """Host keys that servers share, sealed with a key that is not here."""
+LEDGERS = Table(
+    "ledgers",
+    METADATA,
+    Column("kind", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("owner", NUMBER),
+    Column("loaded", Boolean, nullable=False),
+    Column("wanted", NUMBER),
+    Column("record", LargeBinary),
+    *(
+        Column(name, NUMBER, nullable=False)
+        for name in ("period", "up", "down", "bytes", "files", "asked", "answered")
+    ),
+)
+"""What users and groups have used of their limits, on all servers of a shared store:
+:mod:`nacre.daemon.nodes.ledger_rows` has the statements."""
 SECRETS = Table(
     "settings",
     METADATA,

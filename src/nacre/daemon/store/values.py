@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from nacre.config.values import service
 from nacre.daemon.store.hours import in_hours
@@ -353,6 +353,16 @@ class CertificateRecord:
     user: str
     issued: int
     revoked: int | None = None
+
+
+class LedgerKey(NamedTuple):
+    """Whose ledger it is.
+
+    :ivar name: that of the user, or of the group.
+    """
+
+    kind: Literal["user", "group"]
+    name: str
 
 
 def usage_directory(state: Path) -> Path:

@@ -34,6 +34,9 @@ KEPT = 32 * KIB
 MOST_WATCHERS = 8
 """Who may watch one session at a time."""
 
+STARTING = 5.0
+"""Seconds that who wants to watch waits for a session that was granted and has not begun."""
+
 
 class Keyboard(Protocol):
     """The terminal of a session, for those who join."""
@@ -62,7 +65,8 @@ class ShownSession:
         self._is_cut = False
         self._was_resized = False
         self._watchers: set[Watcher] = set()
-        self._sink: OutputSink = session.stderr
+        self._sink: OutputSink | None = None
+        self._begun = asyncio.Event()
         self._keyboard: Keyboard | None = None
         self._telling: set[asyncio.Task[None]] = set()
 
@@ -73,8 +77,9 @@ class ShownSession:
         return ShownOutput(self, kind, sink)
 
     def tell_through(self, sink: OutputSink) -> None:
-        """Have the session's user told through this stream who watches."""
+        """Have the session's user told through this stream who watches: its program runs."""
         self._sink = sink
+        self._begun.set()
 
     def take(self, kind: WatchFrame, data: Buffer) -> None:
         """Take output."""
@@ -109,6 +114,7 @@ class ShownSession:
 
     def end(self, status: int | None) -> None:
         """Tell those who watch that it has ended; a second call does nothing."""
+        self._begun.set()
         watchers, self._watchers = self._watchers, set()
         for watcher in watchers:
             watcher.end(status)
@@ -116,6 +122,15 @@ class ShownSession:
             task.cancel()
 
     # --- who watches ---
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its program runs, or did."""
+        return self._begun.is_set()
+
+    async def begun(self) -> None:
+        """Wait until its program runs, or the session has ended without one."""
+        await self._begun.wait()
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -184,8 +199,9 @@ class ShownSession:
         task.add_done_callback(self._telling.discard)
 
     async def _tell(self, text: bytes) -> None:
+        sink = self._session.stderr if self._sink is None else self._sink
         with suppress(NacreError):  # the client is gone
-            await self._sink.write(text)
+            await sink.write(text)
 
     async def _type(self, watcher: Watcher, data: bytes) -> None:
         """Type at the terminal, as the session's user does; who types is recorded."""
@@ -221,15 +237,41 @@ class Watching:
 
     def __init__(self) -> None:
         self._shown: WeakKeyDictionary[Session, ShownSession] = WeakKeyDictionary()
+        self._awaited: WeakKeyDictionary[Session, asyncio.Event] = WeakKeyDictionary()
+        self._waiting: set[asyncio.Task[None]] = set()
 
-    def of(self, session: Session | None) -> ShownSession | None:
+    def of(self, session: Session) -> ShownSession | None:
         """Return what can be watched of a session, if anything."""
-        return None if session is None else self._shown.get(session)
+        return self._shown.get(session)
+
+    def when_begun(self, session: Session, then: Callable[[ShownSession | None], None]) -> None:
+        """Call ``then`` with what can be watched of a session, if anything.
+
+        A session that was granted may not have begun: its recording is opened, its program is
+        started. That is waited for, for some seconds.
+        """
+        shown = self._shown.get(session)
+        if (shown is not None and shown.has_begun) or session.subsystem is not None:
+            then(shown)
+            return
+        task = asyncio.get_running_loop().create_task(self._wait(session, then))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
+    async def _wait(self, session: Session, then: Callable[[ShownSession | None], None]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STARTING):
+                while (shown := self._shown.get(session)) is None:
+                    await self._awaited.setdefault(session, asyncio.Event()).wait()
+                await shown.begun()
+        then(self._shown.get(session))
 
     @contextmanager
     def showing(self, session: Session, recording: Recording | None) -> Iterator[ShownSession]:
         """Let a session be watched meanwhile."""
         shown = self._shown[session] = ShownSession(session, recording)
+        if (awaited := self._awaited.pop(session, None)) is not None:
+            awaited.set()
         try:
             yield shown
         finally:

@@ -33,7 +33,14 @@ from nacre.protocol.asks import (
     SessionProof,
     Signature,
 )
-from nacre.protocol.events import AlgorithmsChosen, Chosen, Event, KexDone, Proposal
+from nacre.protocol.events import (
+    AlgorithmsChosen,
+    Chosen,
+    Event,
+    KexDone,
+    Proposal,
+    SecretAgreed,
+)
 from nacre.protocol.gssapi import SecurityContext
 from nacre.protocol.options import EngineOptions
 from nacre.protocol.phases import Role
@@ -524,6 +531,9 @@ class KeyExchange:
             self._inbox.keys = keys
         self._decompress_input(chosen)
         first = secrets.session_id == secrets.exchange_hash
+        if self._options.key_log and self._ours is not None:
+            # Its cookie is behind the message's number (RFC 4253 section 7.1).
+            self._events.append(SecretAgreed(self._ours[1][1:17], secrets.k[4:]))
         self._ours = self._running = None
         self.stage = KexStage.IDLE
         self.active = False

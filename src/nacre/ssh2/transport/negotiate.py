@@ -9,7 +9,7 @@ from nacre.crypto.kex.gss import METHODS as GSS
 from nacre.crypto.registry import CIPHERS, EXCHANGES
 from nacre.errors import NoCommonAlgorithm
 from nacre.protocol.events import Chosen, Proposal
-from nacre.protocol.options import Algorithms, known
+from nacre.protocol.options import Algorithms, known, offered
 from nacre.protocol.phases import Role
 from nacre.ssh2.transport.messages import KexInit
 from nacre.wire.text import safe
@@ -171,8 +171,11 @@ def _none_in_common(
     # Both directions have the same lists, nearly always.
     kinds = list(dict.fromkeys(missing))
     mends: dict[str, list[str]] = {}
+    narrowed = True
     for kind, _, remote in kinds:
-        usable = next((name for name in remote if name in known(kind)), None)
+        usual = [name for name in remote if name in offered(kind)]
+        usable = next((name for name in usual or remote if name in known(kind)), None)
+        narrowed &= bool(usual)
         if usable is None:
             remedy = f"nacre has no {kind} algorithm of the peer's"
             break
@@ -181,7 +184,11 @@ def _none_in_common(
         # Of one keyword only the first option counts.
         words = [f"-o {keyword.format(','.join(names))}" for keyword, names in mends.items()]
         remedy = (
-            f"old algorithms of the peer's are off by default; turned on by {' '.join(words)}, by "
+            "options or the configuration leave out what the peer has; added by "
+            f"{' '.join(words)}, or by nacre.algorithms(…)"
+            if narrowed
+            else "old algorithms of the peer's are off by default; turned on by "
+            f"{' '.join(words)}, by "
             'nacre.algorithms(…), or all at once by --profile legacy (profile="legacy")'
         )
     first, *others = [

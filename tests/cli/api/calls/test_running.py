@@ -83,3 +83,30 @@ def test_the_audit_is_searched_from_either_end(resources: Resources, tmp_path: P
             running.search_audit(resources, call(limit=1, **wrong))
         assert raised.value.status == 422
     resources.audit().close()
+
+
+def test_events_of_the_audit_are_counted_by_span_and_outcome(
+    resources: Resources, tmp_path: Path
+) -> None:
+    table = AuditTable(tmp_path / FILE, create=True)
+    told = [(10, "bob", "success"), (59, "bob", "refused"), (61, "bob", "success")]
+    told += [(62, "bob", "success"), (63, "eve", "success"), (999, "bob", "success")]
+    for at, user, outcome in told:
+        table.add([(at * 1_000_000, AuditEvent("1", user, "x", "login", outcome, "{}"))])
+    table.add([(61_000_000, AuditEvent("1", "bob", "x", "exit", "success", "{}"))])
+    table.close()
+    times = {"since": "1970-01-01T00:00:00Z", "until": "1970-01-01T00:02:00Z"}
+    asked: dict[str, Any] = {"user": "bob", "event": "login", "step": 60, **times}
+    assert running.count_audit(resources, call(**asked)) == {
+        "counts": [
+            {"time": 0, "outcome": "refused", "count": 1},
+            {"time": 0, "outcome": "success", "count": 1},
+            {"time": 60, "outcome": "success", "count": 2},
+        ]
+    }
+    wrongs: tuple[dict[str, Any], ...] = ({"since": "x"}, {"step": 1, "since": "2d"})
+    for wrong in wrongs:
+        with pytest.raises(Problem) as raised:
+            running.count_audit(resources, call(**{"step": 60, **wrong}))
+        assert raised.value.status == 422
+    resources.audit().close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nacre.cli.api.sessions import table
-from nacre.cli.api.sessions.table import IDLE, LONGEST, MOST_OF_USER, PREFIX, APISessions
+from nacre.cli.api.sessions.table import IDLE, LONGEST, MOST_OF_USER, PREFIX, PROOF, APISessions
 from nacre.daemon.store.values import User
 
 
@@ -79,3 +79,17 @@ def test_sessions_are_bounded_of_a_user_and_of_all(
     clock.now += 1
     begun(sessions, "carol")
     assert sum(sessions.find(one) is not None for one in (other, *tokens)) == MOST_OF_USER
+
+
+def test_what_was_shown_again_counts_for_a_while_in_its_session(
+    sessions: APISessions, clock: Moments
+) -> None:
+    one, other = sessions.find(begun(sessions)), sessions.find(begun(sessions))
+    assert one is not None
+    assert other is not None
+    assert sessions.proof_left(one) == 0
+    sessions.prove(one)
+    clock.now += 100
+    assert (sessions.proof_left(one), sessions.proof_left(other)) == (PROOF - 100, 0)
+    clock.now += PROOF
+    assert sessions.proof_left(one) == 0

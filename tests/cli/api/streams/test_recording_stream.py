@@ -9,6 +9,7 @@ import pytest
 
 from cli.api.recordings.kept import link_to, write
 from nacre.cli.api.call import CheckedCall, Problem, Resources
+from nacre.cli.api.calls import recorded as calls
 from nacre.cli.api.streams import recording_stream as module
 from nacre.cli.api.streams.recording_stream import recorded
 
@@ -44,7 +45,7 @@ async def test_it_is_what_the_file_has(tmp_path: Path, monkeypatch: pytest.Monke
 async def test_what_can_not_be_shown_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, status: int, why: str
 ) -> None:
-    monkeypatch.setattr(module, "LONGEST", 10)
+    monkeypatch.setattr(calls, "LONGEST", 10)
     (tmp_path / "recordings").mkdir()
     write(tmp_path / "recordings", "2030-01-02/a.cast", "alice", 1.0)
     with pytest.raises(Problem, match=why) as raised:

@@ -297,3 +297,57 @@ async def test_a_hash_of_bcrypt_is_changed_too(store: UserStore, policy: Any) ->
     peer = Peer()
     policy.requirement("alice", peer)
     assert await policy.change_password("alice", "secret", "another one", peer) is True
+
+
+async def test_a_one_time_password_stands_for_the_password_and_the_code(
+    store: UserStore, policy: Any
+) -> None:
+    password = store.passwords.issue("alice", "192.0.2.7")
+    peer = Peer()
+    assert prompts(await begin(policy, peer)) == ["Password: "]
+    assert await answer(policy, peer, password) is True
+    await begin(policy, peer)
+    assert await answer(policy, peer, password) is False
+    assert peer.reasons == [None, "an unknown, used or expired one-time password"]
+
+
+async def test_a_one_time_password_comes_from_the_address_that_the_api_has(
+    store: UserStore, policy: Any
+) -> None:
+    store.change("alice", sources="192.0.2.7/32")
+    for address, gets_in in (("192.0.2.7", True), ("192.0.2.8", False)):
+        password, peer = store.passwords.issue("alice", address), Peer()
+        await begin(policy, peer)
+        assert await answer(policy, peer, password) is gets_in
+    assert peer.reasons[-1] == "the user may not log in from this address"
+    await begin(policy, peer)
+    assert await answer(policy, peer, "secret") is False, "the address of another login is over"
+
+
+@pytest.mark.parametrize("changed", [{"disabled": True}, {"expires": 1}])
+async def test_a_one_time_password_is_of_no_use_to_who_may_not_log_in(
+    store: UserStore, policy: Any, changed: dict[str, Any]
+) -> None:
+    password, peer = store.passwords.issue("alice", "192.0.2.7"), Peer()
+    store.change("alice", **changed)
+    await begin(policy, peer)
+    assert await answer(policy, peer, password) is False
+
+
+async def test_a_one_time_password_is_no_password_of_the_other_method(
+    store: UserStore, policy: Any
+) -> None:
+    password, peer = store.passwords.issue("alice", "192.0.2.7"), Peer()
+    policy.requirement("alice", peer)
+    assert await policy.password("alice", password, peer) is False
+    assert store.passwords.redeem("alice", password) == "192.0.2.7", "it was not used up"
+
+
+async def test_a_one_time_password_is_of_no_use_where_a_directory_has_the_users(
+    store: UserStore, policy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user of the store may have the name of one of the directory."""
+    password, peer = store.passwords.issue("alice", "192.0.2.7"), Peer()
+    await begin(policy, peer)
+    monkeypatch.setattr(policy, "_stored", None)
+    assert await policy.vouched("alice", password, peer) is False

@@ -6,19 +6,24 @@ import errno
 import os
 import signal
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from nacre.sftp.filesystems.quota import ledger as module
+from nacre.sftp.filesystems.quota.claim import Ahead
 from nacre.sftp.filesystems.quota.ledger import (
     Ledger,
     Usage,
     count_later,
+    is_from_here,
     open_ledger,
     read_ledger,
     remove_ledger,
+    sent_ledger,
+    taken_ledger,
 )
 from nacre.sftp.protocol.status import ToldError
 
@@ -179,3 +184,26 @@ def test_a_ledger_is_no_link(tmp_path: Path) -> None:
 
 def test_the_record_fits_its_format() -> None:
     assert len(Usage().encode()) == struct.calcsize("<8sIIqqQQQQQ16s")
+
+
+def test_a_ledger_that_goes_to_another_server_keeps_its_figures_and_what_a_rate_is_due() -> None:
+    usage = Usage()
+    usage.bytes, usage.files, usage.period, usage.up = 5, 6, 7, 8
+    usage.due_up = time.monotonic_ns() + 50_000_000_000
+    found = Usage.decode(taken_ledger(sent_ledger(usage.encode()), None))
+    assert (found.bytes, found.files, found.up, found.doubted) == (5, 6, 8, False)
+    assert 0 <= found.due_up - usage.due_up < 40_000_000_000
+    assert is_from_here(found.encode())
+    assert not is_from_here(usage.encode())
+
+
+def test_a_ledger_of_a_dead_server_is_counted_and_has_what_that_may_have_transferred() -> None:
+    usage = Usage()
+    usage.period, usage.up, usage.down = 7, 8, 9
+    found = Usage.decode(taken_ledger(usage.encode(), Ahead(period=7, up=100)))
+    assert (found.up, found.down, found.doubted) == (100, 9, True)
+    found = Usage.decode(taken_ledger(usage.encode(), Ahead(period=8, up=100)))
+    assert (found.period, found.up, found.down) == (8, 100, 0)
+    found = Usage.decode(taken_ledger(usage.encode(), Ahead(period=6, up=100)))
+    assert (found.period, found.up) == (7, 8)
+    assert Usage.decode(taken_ledger(b"", None)).doubted

@@ -79,6 +79,18 @@ def test_rates_hold_for_all_sessions_together(
     assert waited == [2.0, 3.0, 0.5, 0.5]
 
 
+def test_what_takes_a_moment_is_waited_for_with_what_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("time.monotonic_ns", lambda: 5_000_000_000)
+    monkeypatch.setattr("time.sleep", waited.append)
+    of = quota(tmp_path, rate_down=1_000_000)
+    for _ in range(4):
+        of.transfer("down", 600)
+    assert waited == [0.0024]
+
+
 def test_a_count_that_comes_too_late_is_not_taken(tmp_path: Path) -> None:
     """Another session has counted meanwhile, and files were changed and doubted since."""
     (tmp_path / "root").mkdir()

@@ -286,7 +286,7 @@ def test_a_start_of_the_system_has_all_counted(
 def test_there_is_room_for_so_many_directories_and_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_LONGEST", module._FIRST + 2 * module._STEP)
+    monkeypatch.setattr(module, "LONGEST", module._FIRST + 2 * module._STEP)
     groups = tmp_path / "groups"
     open_shared(groups, "staff", ["/a", "/b"]).close()
     with pytest.raises(OSError, match="the group has more than"):
@@ -295,5 +295,5 @@ def test_there_is_room_for_so_many_directories_and_no_more(
     open_shared(groups, "staff", ["/b", "/c"]).close()
     (groups / "staff").write_bytes((groups / "staff").read_bytes() + bytes(1000))
     open_shared(groups, "staff", ["/b"]).close()
-    assert (groups / "staff").stat().st_size == module._LONGEST
+    assert (groups / "staff").stat().st_size == module.LONGEST
     assert read_shared(groups, "none", ()) is None

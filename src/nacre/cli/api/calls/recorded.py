@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+from typing import IO
+
 from nacre.cli.api.call import CheckedCall, Problem, Resources
 from nacre.cli.api.recordings.asking import RecordingsLink
 from nacre.cli.api.recordings.values import WantedRecordings
 from nacre.cli.manage.times import moment
+from nacre.cli.replay.lines import lines_of
+from nacre.daemon.recording.cast import OUTPUT, read_events
+from nacre.daemon.recording.container import read_lines
+from nacre.daemon.recording.directory import SEALED
+from nacre.errors import StateError
+from nacre.limits import MIB
+from nacre.wire.text import safe
+
+LONGEST = 32 * MIB
+"""Bytes of a recording: as much may wait for a client that is slow."""
+
+MOST_MOMENTS = 200
+"""Moments that a search returns."""
+
+_MOST_SHOWN = 200
+"""Characters of a line that is found."""
 
 
 def list_recordings(resources: Resources, call: CheckedCall) -> object:
@@ -16,9 +36,53 @@ def list_recordings(resources: Resources, call: CheckedCall) -> object:
     except ValueError as error:
         raise Problem(422, str(error)) from None
     wanted = WantedRecordings(
-        user=query.get("user", ""), since=since, after=query["after"], limit=query["limit"]
+        user=query.get("user", ""),
+        connection=query.get("connection", ""),
+        since=since,
+        after=query["after"],
+        limit=query["limit"],
     )
     return link_of(resources).find(wanted)
+
+
+def opened(resources: Resources, call: CheckedCall) -> IO[bytes]:
+    """Return the file of a recording.
+
+    :raises Problem: there is none, it is sealed, or too long.
+    """
+    path = f"{call.path['day']}/{call.path['file']}"
+    if path.endswith(SEALED):
+        raise Problem(409, "it is sealed: play it with `nacre replay --key` where the key is")
+    try:
+        file = os.fdopen(link_of(resources).open(path), "rb")
+    except StateError as error:
+        raise Problem(404, str(error)) from None
+    if os.fstat(file.fileno()).st_size > LONGEST:
+        file.close()
+        raise Problem(422, f"it has more than {LONGEST // MIB} MiB: play it with `nacre replay`")
+    return file
+
+
+def search_recording(resources: Resources, call: CheckedCall) -> object:
+    """Return the moments at which a text was printed, the first ones; damage ends the search."""
+    if "text" not in call.query:
+        raise Problem(422, "give a text")
+    wanted, more = call.query["text"], False
+    found: list[dict[str, object]] = []
+    with opened(resources, call) as file, suppress(StateError):
+        lines = read_lines(file, None)
+        next(lines, b"")
+        printed = (
+            (one.at, one.data) for one in read_events(lines, ends=False) if one.code == OUTPUT
+        )
+        for at, line in lines_of(printed):
+            if wanted not in line:
+                continue
+            if len(found) == MOST_MOMENTS:
+                more = True
+                break
+            found.append({"at": round(at, 3), "text": safe(line, _MOST_SHOWN)})
+    return {"moments": found, "more": more}
 
 
 def link_of(resources: Resources) -> RecordingsLink:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from ipaddress import ip_network
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nacre.cli.api.call import CheckedCall, Problem, Resources
 from nacre.cli.manage.times import moment
@@ -19,6 +19,10 @@ from nacre.errors import ConfigurationError, StateError
 from nacre.server.admission.bans import Ban
 from nacre.server.admission.networks import Network, parse_network, show_network
 from nacre.wire.text import safe
+
+if TYPE_CHECKING:
+    from nacre.daemon.audit.search import Search
+    from nacre.daemon.audit.table import AuditTable
 
 
 def _asked(resources: Resources, name: str, request: object) -> tuple[list[dict[str, Any]], int]:
@@ -120,7 +124,36 @@ def remove_ban(resources: Resources, call: CheckedCall) -> object:
 
 def search_audit(resources: Resources, call: CheckedCall) -> object:
     """Return the newest events that are wanted, or with ``after`` the oldest ones from there on."""
-    from nacre.daemon.audit.search import Search, as_object
+    from nacre.daemon.audit.search import as_object
+
+    query = call.query
+    search, table = _search(call), _audit(resources)
+    limit = query["limit"]
+    if "after" in query:
+        found = list(islice(search.events(table, after=query["after"]), limit))
+    else:
+        found = list(search.events(table, limit))
+    last = found[-1].id if found else query.get("after", table.head().id)
+    return {"events": [as_object(one) for one in found], "last": last}
+
+
+def count_audit(resources: Resources, call: CheckedCall) -> object:
+    """Return how many events of each outcome there are in each span of time."""
+    from nacre.daemon.audit.search import MOST_COUNTED, counted
+
+    search, step = _search(call), call.query["step"]
+    until = time.time_ns() // 1000 if search.until is None else search.until
+    if until - (search.since or 0) > MOST_COUNTED * step * 1_000_000:
+        raise Problem(422, f"these are more than {MOST_COUNTED} spans: give another since or step")
+    return {"counts": counted(_audit(resources), search, step)}
+
+
+def _search(call: CheckedCall) -> Search:
+    """Return what is wanted.
+
+    :raises Problem: a time or a network is none.
+    """
+    from nacre.daemon.audit.search import Search
 
     query, wanted = call.query, {}
     for name in ("user", "event", "outcome", "path"):
@@ -133,14 +166,15 @@ def search_audit(resources: Resources, call: CheckedCall) -> object:
         wanted["network"] = None if peer is None else ip_network(peer, strict=False)
     except ValueError as error:
         raise Problem(422, str(error)) from None
+    return Search(**wanted)
+
+
+def _audit(resources: Resources) -> AuditTable:
+    """Return the table of events.
+
+    :raises Problem: there is none.
+    """
     try:
-        table = resources.audit()
+        return resources.audit()
     except StateError as error:
         raise Problem(409, str(error)) from None
-    search, limit = Search(**wanted), query["limit"]
-    if "after" in query:
-        found = list(islice(search.events(table, after=query["after"]), limit))
-    else:
-        found = list(search.events(table, limit))
-    last = found[-1].id if found else query.get("after", table.head().id)
-    return {"events": [as_object(one) for one in found], "last": last}

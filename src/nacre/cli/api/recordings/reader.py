@@ -10,7 +10,7 @@ import os
 import select
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -34,6 +34,11 @@ _MOST_LOOKED_AT = 2000
 
 _MOST_SHOWN = 128
 """Characters of what a file says."""
+
+_MOST_NUMBER = 32
+"""Characters of the number of a connection."""
+
+_TEXTS = ("user", "kind")
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -84,7 +89,7 @@ class RecordingReader:
         for count, path in enumerate(newest(self._directory, wanted.after)):
             with suppress(OSError, StateError):  # damaged, or removed meanwhile
                 row = self._row(path)
-                if row["began"] * 1_000_000 >= wanted.since and wanted.user in ("", row["user"]):
+                if _is_wanted(row, wanted):
                     rows.append(row)
             if len(rows) >= min(wanted.limit, MOST_ROWS) or count + 1 >= _MOST_LOOKED_AT:
                 return {"recordings": rows, "next": path}
@@ -94,9 +99,10 @@ class RecordingReader:
         with open(self._open(path), "rb") as file:
             status = os.fstat(file.fileno())
             facts = read_facts(file)
-        texts = {name: safe(str(facts.get(name, "")), _MOST_SHOWN) for name in ("user", "kind")}
+        texts = {name: safe(str(facts.get(name, "")), _MOST_SHOWN) for name in _TEXTS}
         return {
             **texts,
+            "connection": safe(_connection(facts), _MOST_NUMBER),
             "from": safe(str(facts.get("from", "")), _MOST_SHOWN),
             "began": int(facts["started"]),
             "seconds": max(0, round(status.st_mtime - facts["started"])),
@@ -104,6 +110,16 @@ class RecordingReader:
             "sealed": path.endswith(SEALED),
             "path": path,
         }
+
+
+def _connection(facts: Mapping[str, Any]) -> str:
+    """Return the connection as the list of connections names it: with the gate, if there is one."""
+    return ".".join(str(facts[name]) for name in ("gate", "connection") if name in facts)
+
+
+def _is_wanted(row: Mapping[str, Any], wanted: WantedRecordings) -> bool:
+    named = all(getattr(wanted, name) in ("", row[name]) for name in ("user", "connection"))
+    return named and row["began"] * 1_000_000 >= wanted.since
 
 
 def main(

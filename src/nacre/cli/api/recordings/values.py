@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 LONGEST_ASKED = 4096
-LONGEST_ANSWERED = 96 * 1024
+LONGEST_ANSWERED = 112 * 1024
 """Bytes of a message. An answer of :data:`MOST_ROWS` fits whatever the files say."""
 
 MOST_ROWS = 50
@@ -21,12 +21,14 @@ class WantedRecordings:
     """List recordings, the newest first.
 
     :ivar user: whose; empty for all.
+    :ivar connection: of which connection, as the log names it; empty for all.
     :ivar since: microseconds since the epoch: what began before is left out.
     :ivar after: the path of one; those before it in time are wanted. Empty for the newest.
     :ivar limit: at most so many.
     """
 
     user: str = ""
+    connection: str = ""
     since: int = 0
     after: str = ""
     limit: int = MOST_ROWS

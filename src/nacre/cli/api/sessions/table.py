@@ -23,6 +23,10 @@ LONGEST = 12 * 3600.0
 IDLE = 1800.0
 """Seconds without a call after which a session ends."""
 
+PROOF = 300.0
+"""Seconds for which the second factor, or the password of who has none, counts after it was shown
+again."""
+
 MOST_SESSIONS = 1000
 MOST_OF_USER = 8
 """Sessions at once, of all users and of one: a further one ends the one that is idle longest."""
@@ -38,6 +42,7 @@ class APISession:
     :ivar password: the hash of the password that was shown: a change of it ends the session.
     :ivar address: the client's address, as who has begun the session says.
     :ivar began: seconds on the table's clock; ``used`` those of the last call.
+    :ivar proved: likewise, when the second factor was shown again; None for never.
     """
 
     user: str
@@ -45,6 +50,7 @@ class APISession:
     address: str
     began: float
     used: float
+    proved: float | None = None
 
 
 class APISessions:
@@ -93,6 +99,15 @@ class APISessions:
         """End a session: its token is unknown from now on."""
         with self._lock:
             self._sessions = {key: one for key, one in self._sessions.items() if one is not session}
+
+    def prove(self, session: APISession) -> None:
+        """Note that the user has shown the second factor again, in this session."""
+        session.proved = self._clock()
+
+    def proof_left(self, session: APISession) -> float:
+        """Return the seconds for which the proof of a session still counts."""
+        proved = session.proved
+        return 0.0 if proved is None else max(0.0, proved + PROOF - self._clock())
 
     def _oldest(self, keys: list[bytes]) -> bytes:
         return min(keys, key=lambda key: self._sessions[key].used)

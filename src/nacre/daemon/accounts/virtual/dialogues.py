@@ -6,6 +6,7 @@ A dialogue goes through these stages, and leaves out those that a user does not 
     CODE        of the second factor, or ENROL for one that is new, and TOLD its recovery codes
     CHANGE      of a password that has expired, after the second factor
 
+A one-time password of the API stands for the password and the code, which the user has shown there.
 A wrong password ends it as it does for an unknown user. Whoever sees a further stage has shown the
 password or the key.
 """
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
 from nacre.daemon.accounts.candidate import Candidate
+from nacre.daemon.store.passwords import ONE_TIME_PREFIX
 from nacre.daemon.store.totp import (
     new_secret,
     provisioning_uri,
@@ -110,6 +112,9 @@ class DialoguePolicy(Protocol):
     async def verified(self, user: str, password: str, connection: Client) -> User | None:
         """Return the user if this is the password, and the user may log in. Log a refusal."""
 
+    async def vouched(self, user: str, password: str, connection: Client) -> bool:
+        """Tell whether the API has given the user this one-time password. Log a refusal."""
+
     def admitted(self, user: str, connection: Client) -> User | None:
         """Return the user, who may log in, or None. Log a refusal."""
 
@@ -176,6 +181,10 @@ class Dialogues:
     async def _take_password(
         self, dialogue: Dialogue, responses: tuple[str, ...], connection: Client
     ) -> bool | Challenge:
+        if responses[0].startswith(ONE_TIME_PREFIX):
+            dialogue.needs_code = False
+            vouched = await self._asked.vouched(dialogue.name, responses[0], connection)
+            return vouched and await self._go_on(dialogue, connection)
         if await self._asked.verified(dialogue.name, responses[0], connection) is None:
             return False
         dialogue.by_password = True

@@ -39,7 +39,7 @@ from nacre.daemon.accounts.virtual.shared_users import users_of
 from nacre.daemon.accounts.virtual.users import UNKNOWN_USER, VirtualUsers
 from nacre.daemon.authority.issuing import certify_login
 from nacre.daemon.store.shared import shared_directory, written_trees
-from nacre.daemon.store.values import usage_directory
+from nacre.daemon.store.values import LedgerKey, usage_directory
 from nacre.errors import (
     AccountError,
     ConnectionLost,
@@ -171,14 +171,14 @@ class StorePolicy(AccountPolicy):
         """
         if user is None:
             return self._users.absence(name, connection)
-        address = str(connection.peer[0])
+        candidate = self.candidate(name, connection)
+        address = _address(candidate, connection)
         if (reason := user.refusal(address=address, host=connection.looked_up)) is not None:
             return reason
         if self._ssh1_strict and connection.protocol == SSH1 and user.auth == BOTH:
             return "the user's policy needs SSH-2"
         if connection.protocol == SSH1 and needs_code(user, self.enrolled(name, connection)):
             return "the user's second factor needs SSH-2"
-        candidate = self.candidate(name, connection)
         admission = candidate.admission
         closed = admission.closed(own_requirement(user.auth, candidate))
         return closed or admission.refuses_name(name, address, connection.looked_up)
@@ -259,6 +259,21 @@ class StorePolicy(AccountPolicy):
             return found
         connection.record("refused", method=_PASSWORD, name=safe(user), reason=reason)
         return None
+
+    async def vouched(self, user: str, password: str, connection: Client) -> bool:
+        """Tell whether the API has given the user this one-time password. Log a refusal."""
+        candidate = self.candidate(user, connection)
+        address = None
+        if self._users is self._stored:  # others have no sessions at the API
+            redeem = partial(self._store.passwords.redeem, user, password)
+            address = await self.threads.run_for_login(user, connection, redeem)
+        if address is None:
+            reason = "an unknown, used or expired one-time password"
+            connection.record("refused", method=_INTERACTIVE, name=safe(user), reason=reason)
+            return False
+        connection.record("vouched", name=safe(user), address=safe(address, 64))
+        candidate.address = address
+        return True
 
     def enrolled(self, user: str, connection: Client) -> bool:
         """Tell whether the user has a second factor."""
@@ -429,7 +444,8 @@ class StorePolicy(AccountPolicy):
         found = self._find(user, connection)
         if found is None:
             raise AccountError(self._gone(user, connection))
-        address = str(connection.peer[0])
+        candidate = self.candidate(user, connection)
+        address = _address(candidate, connection)
         if (reason := found.refusal(address=address, host=connection.looked_up)) is not None:
             raise AccountError(reason)
         account = await self._accounts.find(account_name(found, self._run_as))
@@ -439,7 +455,6 @@ class StorePolicy(AccountPolicy):
             reason = await self.threads.run(user, check)
             if reason is not None:
                 raise AccountError(reason)
-        candidate = self.candidate(user, connection)
         if candidate.config.chroot_directory is not None:
             raise AccountError(
                 "ChrootDirectory is for accounts of this system; this user has a root of the store"
@@ -452,7 +467,10 @@ class StorePolicy(AccountPolicy):
 
     async def ledger(self, user: str, connection: Client, group: str | None) -> FileIO:
         """Return the ledger of a user or of a group, opened anew for one session."""
+        ledgers = None if self.lease is None else self.lease.ledgers
         work = partial(open_ledger, usage_directory(self._store.directory), user)
+        if ledgers is not None:
+            work = partial(ledgers.open, LedgerKey("user", user))
         if group is not None:
             found = self._find(user, connection)
             if found is None or all(one.group != group for one in found.shared):
@@ -460,6 +478,8 @@ class StorePolicy(AccountPolicy):
             account = await self._accounts.find(account_name(found, self._run_as))
             trees = written_trees(found, account.home) or ()
             work = partial(open_shared, shared_directory(self._store.directory), group, trees)
+            if ledgers is not None:
+                work = partial(ledgers.open, LedgerKey("group", group), trees)
         return await self.threads.run(user, work, FileIO.close)
 
     def _gone(self, name: str, connection: Client) -> str:
@@ -502,7 +522,7 @@ class StorePolicy(AccountPolicy):
         found, config = self._find(name, connection), candidate.config
         if found is None:
             raise AccountError(self._gone(name, connection))
-        address = str(connection.peer[0])
+        address = _address(candidate, connection)
         if (reason := found.refusal(address=address, host=connection.looked_up)) is not None:
             raise AccountError(reason)
         if config.force_command is not None:
@@ -512,6 +532,11 @@ class StorePolicy(AccountPolicy):
         bits = config.limits().user_rsa_bits
         shown = candidate.keys
         return certify_login(self._store, found, key, shown, connection.methods, rsa_bits=bits)
+
+
+def _address(candidate: Candidate, connection: Client) -> str:
+    """Return the address of the user's client, which may be behind the console."""
+    return str(connection.peer[0]) if candidate.address is None else candidate.address
 
 
 def _refuse_more(most: int | None, connection: Client) -> None:

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
+from nacre.sftp.filesystems.quota.claim import Ahead, LedgerClaim
 from nacre.sftp.protocol.status import ToldError
 
 _MAGIC = b"nacreLG1"
@@ -117,6 +118,21 @@ class Usage:
         """Whether what is stored there counts."""
         return True
 
+    def so_far(self) -> Ahead:
+        """Return the figures as a claim has them."""
+        return Ahead(self.period, self.up, self.down, self.bytes, self.files)
+
+    def moved(self, now: int) -> None:
+        """Make the times of rates those of another clock: nothing is known of it but its ``now``.
+
+        :param now: what a :meth:`rest` is counted from.
+        """
+        self.due_up, self.due_down = self.due_up + now, self.due_down + now
+
+    def rest(self, now: int) -> None:
+        """Keep of the times of rates how many nanoseconds are left at ``now``."""
+        self.due_up, self.due_down = max(0, self.due_up - now), max(0, self.due_down - now)
+
     def seen_since(self, boot: bytes) -> bool:
         """Note the system's start; return whether it was the same one before."""
         before, self._boot = self._boot, boot
@@ -127,12 +143,14 @@ class Ledger:
     """An open ledger, for one session. Its methods block, and may be called in several threads.
 
     :param file: this object's own, and opened for it alone: a lock belongs to what was opened.
+    :param claim: where several servers have the ledger; None where this one alone has it.
     """
 
     OTHERS = "other sessions have been changing your"
 
-    def __init__(self, file: FileIO) -> None:
+    def __init__(self, file: FileIO, claim: LedgerClaim | None = None) -> None:
         self._file = file
+        self._claim = claim
         self._asked = False
         self._number = file.fileno()
         self._alone = threading.Lock()
@@ -155,12 +173,19 @@ class Ledger:
             raise self._locked(patience)
         try:
             self._lock(deadline, patience)
+            while self._claim is not None and not self._claim.holds():
+                fcntl.flock(self._number, fcntl.LOCK_UN)  # the server writes what others counted
+                if not self._claim.acquire(deadline - time.monotonic()):
+                    raise self._locked(patience)
+                self._lock(deadline, patience)
             try:
                 usage = self._take(tree)
                 try:
                     yield usage
                 finally:
                     self._put(usage)
+                    if self._claim is not None:
+                        self._claim.cover(usage.so_far())
             finally:
                 fcntl.flock(self._number, fcntl.LOCK_UN)
         finally:
@@ -206,6 +231,8 @@ class Ledger:
     def close(self) -> None:
         """Close it."""
         self._file.close()
+        if self._claim is not None:
+            self._claim.close()
 
 
 def open_ledger(directory: Path, user: str) -> FileIO:
@@ -282,6 +309,43 @@ def read_settled(path: Path, length: int) -> bytes | None:
                 return file.read(length)
             time.sleep(_LONGEST_PAUSE)
         return file.read(length)
+
+
+def sent_ledger(data: bytes) -> bytes:
+    """Return a ledger as another server can take it."""
+    if len(data) < RECORD.size:
+        return data
+    usage = Usage.decode(data[: RECORD.size])
+    usage.rest(time.monotonic_ns())
+    return usage.encode() + data[RECORD.size :]
+
+
+def taken_ledger(data: bytes, after: Ahead | None) -> bytes:
+    """Return a ledger as this server can use it.
+
+    :param data: what another one has sent; empty for a new one.
+    :param after: how far it may have counted since, if it has died; otherwise None.
+    """
+    usage = Usage.decode(data[: RECORD.size])
+    usage.moved(time.monotonic_ns())
+    usage.seen_since(this_boot())
+    if after is not None:
+        usage.doubt()
+        count_ahead(usage, after)
+    return usage.encode() + data[RECORD.size :]
+
+
+def count_ahead(usage: Usage, ahead: Ahead) -> None:
+    """Count as transferred what a server may have transferred that has died."""
+    if ahead.period > usage.period:
+        usage.period, usage.up, usage.down = ahead.period, 0, 0
+    if ahead.period == usage.period:
+        usage.up, usage.down = max(usage.up, ahead.up), max(usage.down, ahead.down)
+
+
+def is_from_here(data: bytes) -> bool:
+    """Tell whether a ledger was written since the system has started."""
+    return len(data) >= RECORD.size and Usage.decode(data[: RECORD.size]).seen_since(this_boot())
 
 
 def count_later(directory: Path, users: Iterable[str] | None = None) -> None:

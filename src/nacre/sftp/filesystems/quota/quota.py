@@ -18,6 +18,10 @@ from nacre.sftp.protocol.status import ToldError
 _LONGEST_WAIT = 3600.0
 """Seconds to wait for a rate: more come only from a ledger that somebody has spoilt."""
 
+_SHORTEST_WAIT = 0.002
+"""Seconds. A sleep takes 60 microseconds more than it is asked for, so that one for each read of a
+fast rate would be the slower one of both; what is not waited for stays due in the ledger."""
+
 _DAY = 86400
 _NANO = 1_000_000_000
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
@@ -436,5 +440,6 @@ def _exceeded(text: str) -> ToldError:
 
 
 def _wait(seconds: float) -> None:
-    if seconds > 0:
+    """Wait for what was transferred; a shorter time is left to who transfers next."""
+    if seconds >= _SHORTEST_WAIT:
         time.sleep(min(seconds, _LONGEST_WAIT))

@@ -21,6 +21,7 @@ from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
+from nacre.sftp.filesystems.quota.claim import Ahead, LedgerClaim, opened_claim
 from nacre.sftp.filesystems.quota.ledger import (
     ASKED,
     CHANGED,
@@ -29,11 +30,14 @@ from nacre.sftp.filesystems.quota.ledger import (
     DOUBTED,
     LENGTH,
     MARK,
+    RECORD,
     Ledger,
     Usage,
     asked,
+    count_ahead,
     open_private,
     read_settled,
+    taken_ledger,
     this_boot,
 )
 from nacre.sftp.filesystems.quota.limits import LARGEST, QuotaLimits
@@ -54,8 +58,14 @@ when no member has the directory any more. They are written without the lock, as
 MOST_PLACES = 1 << 16
 """The most directories of one group: their places are 4 MiB."""
 
-_LONGEST = _FIRST + MOST_PLACES * _STEP
+LONGEST = _FIRST + MOST_PLACES * _STEP
+"""The most bytes of a group's ledger."""
+
 _EMPTY = bytes(16)
+_LOST = b"lost with server"
+"""The key of the place for what a server may have added that has died, on top of what it had told.
+It stands there until the directories of all members have been counted.
+"""
 
 
 class TreePlace:
@@ -111,15 +121,16 @@ class SharedUsage(Usage):
 
     :ivar place: that of the directory; None for none, and then what is stored is not counted.
     :ivar doubted: the figures of the directory may be wrong.
+    :ivar was_doubted: they might have been, when the ledger was locked.
     """
 
-    __slots__ = ("_before", "_written", "place")
+    __slots__ = ("_before", "_written", "place", "was_doubted")
 
     def begin(self, place: TreePlace | None) -> None:
         """Take the place that is looked at."""
         self.place, self._before = place, (self.bytes, self.files)
         self._written = b"" if place is None else place.encode()
-        self.doubted = place is not None and not place.counted
+        self.doubted = self.was_doubted = place is not None and not place.counted
         self.doubts = 0 if place is None else place.doubts
 
     @property
@@ -174,8 +185,8 @@ class SharedLedger(Ledger):
 
     OTHERS = "other members of the group have been changing"
 
-    def __init__(self, file: FileIO) -> None:
-        super().__init__(file)
+    def __init__(self, file: FileIO, claim: LedgerClaim | None = None) -> None:
+        super().__init__(file, claim)
         self._places: dict[str, int] = {}
 
     def _take(self, tree: str) -> SharedUsage:
@@ -193,7 +204,22 @@ class SharedLedger(Ledger):
             if not usage.is_marked:  # as the sums are not those of the places for a moment
                 os.pwrite(self._number, CHANGED, MARK)
             os.pwrite(self._number, place.encode(), place.at)
+            if usage.was_doubted and place.counted:
+                self._find_lost(usage)
         os.pwrite(self._number, usage.encode(), 0)
+
+    def _find_lost(self, usage: SharedUsage) -> None:
+        """Count no more what a server may have added, when all directories were counted since."""
+        lost = None
+        for place in self._all():
+            if place.key == _LOST:
+                lost = place
+            elif not place.counted:
+                return
+        if lost is not None:
+            os.pwrite(self._number, bytes(_STEP), lost.at)
+            usage.bytes -= lost.bytes
+            usage.files -= lost.files
 
     def mark(self, usage: Usage) -> None:
         """See :meth:`Ledger.mark`."""
@@ -236,7 +262,7 @@ class SharedLedger(Ledger):
         os.pwrite(self._number, usage.encode(), 0)
 
     def _all(self) -> Iterator[TreePlace]:
-        return _places(os.pread(self._number, _LONGEST - _FIRST, _FIRST))
+        return _places(os.pread(self._number, LONGEST - _FIRST, _FIRST))
 
     def _find(self, tree: str) -> TreePlace | None:
         """Return the place of a directory; None if it has none."""
@@ -258,8 +284,12 @@ class SharedLedger(Ledger):
         :raises OSError: there are too many.
         """
         boot = this_boot()
-        missing = {tree for tree in trees if self._find(tree) is None}
-        if not missing and self.read().seen_since(boot):
+        trees = set(trees)
+        if (
+            self._claim is None  # otherwise another server may have changed what is here
+            and all(self._find(tree) is not None for tree in trees)
+            and self.read().seen_since(boot)
+        ):
             return
         with self.held() as usage:
             if not usage.seen_since(boot):
@@ -267,11 +297,14 @@ class SharedLedger(Ledger):
                 for place in self._all():
                     place.doubt()
                     os.pwrite(self._number, place.encode(), place.at)
+            missing = [tree for tree in trees if self._find(tree) is None]
             for tree in missing:
                 if self._find(tree) is None:
                     at = self._room()
                     os.pwrite(self._number, bytes(_STEP), at)
                     os.pwrite(self._number, _PLACE.pack(_key(tree), DOUBTED, 0, 0, 0, 0, 0), at)
+            if missing and self._claim is not None:
+                self._claim.tell()  # if this server dies, others know what there is to count
 
     def _room(self) -> int:
         """Return where there is room for one more place.
@@ -280,10 +313,10 @@ class SharedLedger(Ledger):
         """
         end = os.fstat(self._number).st_size
         at = _FIRST + max(0, -(-(end - _FIRST) // _STEP)) * _STEP
-        if at < _LONGEST:
+        if at < LONGEST:
             return at
         # Only then a place is used again: who asks without the lock means the one before.
-        data = os.pread(self._number, _LONGEST - _FIRST, _FIRST)
+        data = os.pread(self._number, LONGEST - _FIRST, _FIRST)
         for start in range(0, len(data), _STEP):
             if data.startswith(_EMPTY, start):
                 return _FIRST + start
@@ -308,7 +341,7 @@ def open_shared(directory: Path, group: str, trees: Iterable[str]) -> FileIO:
     :param trees: the directories of the member whose session it is for, as they are configured.
     :raises OSError: it can't be opened, is locked for too long, or has too many directories.
     """
-    file = open_private(directory, group, _LONGEST)
+    file = open_private(directory, group, LONGEST)
     try:
         SharedLedger(file).join(trees)
     except BaseException:
@@ -322,10 +355,42 @@ def quota_of(limits: Sequence[QuotaLimits], ledgers: Sequence[FileIO]) -> Quota:
 
     :param ledgers: those of the limits, in their order.
     """
-    pairs = zip(limits, ledgers, strict=True)
-    return Quota(
-        *(Share(one, (SharedLedger if one.group else Ledger)(file)) for one, file in pairs)
-    )
+    return Quota(*(_share(one, file) for one, file in zip(limits, ledgers, strict=True)))
+
+
+def _share(limits: QuotaLimits, file: FileIO) -> Share:
+    file, claim = opened_claim(file)
+    if claim is not None:
+        claim.limit(limits)
+    return Share(limits, (SharedLedger if limits.group else Ledger)(file, claim))
+
+
+def taken_shared(data: bytes, after: Ahead | None) -> bytes:
+    """Return the ledger of a group as this server can use it; see ``taken_ledger``."""
+    made = bytearray(taken_ledger(data, None))
+    if after is None:
+        return bytes(made)
+    usage = SharedUsage.decode(bytes(made))
+    count_ahead(usage, after)
+    more_bytes, more_files, lost = after.bytes, after.files, None
+    for place in _places(bytes(made[_FIRST:])):
+        place.end_change()
+        if place.key == _LOST:
+            lost = place
+            continue
+        place.doubt()
+        made[place.at : place.at + _PLACE.size] = place.encode()
+        more_bytes -= place.bytes
+        more_files -= place.files
+    if more_bytes > 0 or more_files > 0:
+        made.extend(bytes(max(0, _FIRST - len(made))))
+        at = len(made) if lost is None else lost.at
+        made.extend(bytes(max(0, at + _STEP - len(made))))
+        figures = max(0, more_bytes), max(0, more_files)
+        made[at : at + _PLACE.size] = _PLACE.pack(_LOST, CLEAN, 0, *figures, 0, 0)
+    usage.doubt()  # the places are added up
+    made[: RECORD.size] = Usage.encode(usage)
+    return bytes(made)
 
 
 def read_shared(directory: Path, group: str, trees: Iterable[str]) -> tuple[Usage, bool] | None:
@@ -335,14 +400,18 @@ def read_shared(directory: Path, group: str, trees: Iterable[str]) -> tuple[Usag
 
     :raises OSError: it can't be read.
     """
-    data = read_settled(directory / group, _LONGEST)
-    if data is None:
-        return None
+    data = read_settled(directory / group, LONGEST)
+    return None if data is None else shared_figures(data, trees)
+
+
+def shared_figures(data: bytes, trees: Iterable[str]) -> tuple[Usage, bool]:
+    """Return the figures in a group's ledger, and whether they are those of these directories."""
     usage, known, counted = Usage.decode(data), set(), True
     usage.bytes = usage.files = 0
     for place in _places(data[_FIRST:]):
         if not place.left:
             known.add(place.key)
+            counted = place.key != _LOST and counted
             counted = not place.end_change() and place.counted and counted
             usage.bytes += place.bytes
             usage.files += place.files
@@ -369,6 +438,7 @@ def keep_shared(
     """
     keys = set(map(_key, trees))
     left = None if gone is None else set(map(_key, gone))
+    keys.add(_LOST)
     _ask(directory / group, _LEFT, lambda key: key not in keys and (left is None or key in left))
 
 
@@ -376,7 +446,7 @@ def _ask(path: Path, where: int, chosen: Callable[[bytes], bool]) -> None:
     """Write a byte into places, without the lock, which may be held for long."""
     with suppress(FileNotFoundError), path.open("r+b", buffering=0) as file:
         number = file.fileno()
-        for place in _places(os.pread(number, _LONGEST - _FIRST, _FIRST)):
+        for place in _places(os.pread(number, LONGEST - _FIRST, _FIRST)):
             if chosen(place.key):
                 os.pwrite(number, b"\1", place.at + where)
         os.pwrite(number, b"\1", ASKED)

@@ -18,7 +18,7 @@ from nacre.console.web.calls import (
     ConsoleAPI,
     Dial,
     authorization,
-    detail_of,
+    refused_with,
 )
 from nacre.errors import ConfigurationError
 from nacre.limits import MIB
@@ -41,7 +41,7 @@ _HOST = "http://localhost"
 """What is named where the API is a Unix socket."""
 
 
-class _Opened:
+class _OpenedSocket:
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
 
@@ -89,12 +89,12 @@ def _dialled(base: str, uds: str | None, verify: ssl.SSLContext | bool) -> Dial:
             connection = await opening
         except InvalidStatus as error:
             status, body = error.response.status_code, bytes(error.response.body or b"")
-            raise APIRefused(status, detail_of(status, body)) from None
+            raise refused_with(status, body) from None
         except (OSError, WebSocketException) as error:
             text = str(error) or type(error).__name__
             raise APIRefused(503, f"the API does not answer: {text}") from None
         async with connection:
-            yield _Opened(connection)
+            yield _OpenedSocket(connection)
 
     return dial
 

@@ -12,8 +12,8 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve, unix_serve
 from websockets.http11 import Request, Response
 
+from nacre.console.connecting import api_at
 from nacre.console.web.calls import APIRefused
-from nacre.console.web.connecting import api_at
 from nacre.errors import ConfigurationError
 
 

@@ -1,0 +1,78 @@
+"""Uploads of a session, and when they end."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from console.file_server import FileServer
+from console.world import Browser, World
+from nacre.console.web import file_connections, uploads
+
+
+def begin(browser: Browser, name: str, size: str = "10") -> tuple[int, str]:
+    answer = browser.post("/files/uploads?path=/", name=name, size=size)
+    return answer.status_code, answer.json()["id"] if answer.status_code == 201 else ""
+
+
+def test_a_session_has_so_many_transfers_at_once(uma: Browser, homes: Path) -> None:
+    begun = [begin(uma, str(number)) for number in range(file_connections.MOST_TRANSFERS)]
+    assert {status for status, _ in begun} == {201}
+    assert begin(uma, "more")[0] == 429
+    (homes / "uma" / "a").write_text("x")
+    assert uma.get("/files/download?path=/a").status_code == 429
+    assert uma.get("/files").status_code == 200, "looking is no transfer"
+    assert uma.post(f"/files/uploads/{begun[0][1]}/cancel").status_code == 200
+    assert begin(uma, "more")[0] == 201
+
+
+@pytest.mark.parametrize("size", ["", "-1", "x", "1" * 17, "9" * 16])
+def test_a_size_that_is_none_is_refused(uma: Browser, homes: Path, size: str) -> None:
+    assert begin(uma, "a", size)[0] == 422
+    assert os.listdir(homes / "uma") == []
+
+
+def test_an_upload_that_nobody_goes_on_with_is_given_up(
+    uma: Browser, homes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "IDLE", 0.0)
+    status, number = begin(uma, "a")
+    assert status == 201
+    assert uma.get(f"/files/uploads/{number}").status_code == 404
+    assert uma.get("/files").status_code == 200
+    assert os.listdir(homes / "uma") == []
+
+
+def test_an_upload_goes_with_its_connection(uma: Browser, homes: Path, server: FileServer) -> None:
+    _, number = begin(uma, "a")
+    server.drop()
+    headers = {"X-CSRF": uma.csrf()}
+    path = f"/files/uploads/{number}?offset=0"
+    lost = uma.client.post(path, content=b"12345", headers=headers)
+    assert lost.status_code == 503
+    assert uma.get(f"/files/uploads/{number}").status_code == 404
+    assert begin(uma, "b")[0] == 201, "a new one begins over a new connection"
+
+
+def test_the_end_of_the_console_gives_uploads_up(uma: Browser, world: World, homes: Path) -> None:
+    begin(uma, "a")
+    assert uma.client.portal is not None
+    uma.client.portal.call(world.app.close)
+    assert os.listdir(homes / "uma") == []
+
+
+def test_an_upload_that_breaks_off_replaces_nothing_where_uploads_are_atomic(
+    uma: Browser, world: World, homes: Path
+) -> None:
+    world.resources.store.change("uma", uploads="atomic", partial_uploads="remove")
+    (homes / "uma" / "a").write_text("before")
+    answer = uma.post("/files/uploads?path=/", name="a", size="10", replace="yes")
+    path = f"/files/uploads/{answer.json()['id']}"
+    headers = {"X-CSRF": uma.csrf()}
+    sent = uma.client.post(f"{path}?offset=0", content=b"12345", headers=headers)
+    assert sent.json() == {"written": 5}
+    assert uma.post(f"{path}/cancel").status_code == 200
+    uma.get("/files")  # behind what the server does at the end of the upload
+    assert (homes / "uma" / "a").read_text() == "before"
