@@ -353,8 +353,6 @@ def said_by_gates() -> list[bytes]:
             monitor.QueryKey(1, 3, "ssh-ed25519", key.public.blob),
             monitor.OfferPassword(1, 4, "old", True, "new"),
         ],
-        [monitor.NameAndProve(1, 2, "alice", False, signed)],
-        [monitor.NameAndProve(1, 2, "bob", True, bound)],
         [monitor.NameUser(1, 2, "carol"), monitor.ProveHost(1, 3, vouched)],
         [
             monitor.NameUser(1, 2, "carol"),

@@ -48,8 +48,6 @@ from nacre.daemon.separate.messages import (
     Left,
     LogRecord,
     LookUp,
-    NameAndProve,
-    NamedAndProved,
     NameUser,
     OfferPassword,
     OpenLedger,
@@ -84,19 +82,10 @@ NUMBERS = st.integers(0, 3)
 SECRETS = st.sampled_from(["right", "right", "wrong", "old", "", "x" * 9000])
 
 _HASH_SIZES = {20, 32, 48, 64}
-_NAMED = {
-    NameUser,
-    NameAndProve,
-    OfferPassword,
-    QueryKey,
-    ProveKey,
-    ProveHost,
-    AnswerPrompts,
-    HandOver,
-}
+_NAMED = {NameUser, OfferPassword, QueryKey, ProveKey, ProveHost, AnswerPrompts, HandOver}
 _LEGAL: dict[str, set[type[Message]]] = {
     "new": {SignExchange},
-    "keyed": {SignExchange, NameUser, NameAndProve},
+    "keyed": {SignExchange, NameUser},
     "named": {SignExchange, *_NAMED},
 }
 """What the model thinks that a gate may say of a login without an open question."""
@@ -234,35 +223,6 @@ class MonitorMachine(RuleBasedStateMachine):
             right = right and bound.plain.public == known.host_key.plain.public
         sent = fields if seed is None else mutated(fields, random.Random(seed))
         self._ask(number, ProveKey, said, sent, right=right and sent == fields)
-
-    @rule(
-        number=NUMBERS,
-        key=st.sampled_from([KEY, KEY, STRANGE]),
-        user=NAMES,
-        signed_for=st.none() | NAMES,
-        bound=st.sampled_from([None, HOST_KEY, STRANGE]),
-        claims=st.none() | st.booleans(),
-        seed=st.none() | st.integers(0, 1 << 32),
-    )
-    def name_and_prove(
-        self,
-        number: int,
-        key: PrivateKey,
-        user: str,
-        signed_for: str | None,
-        bound: PrivateKey | None,
-        claims: bool | None,
-        seed: int | None,
-    ) -> None:
-        """Send a name, and a right or a wrong proof along."""
-        known = self._chosen(number)
-        fields = proof(user if signed_for is None else signed_for, known.session, key, bound)
-        said = (bound is not None) if claims is None else claims
-        right = signed_for in (None, user) and said is (bound is not None)
-        if bound is not None:
-            right = right and bound.plain.public == known.host_key.plain.public
-        sent = fields if seed is None else mutated(fields, random.Random(seed))
-        self._ask(number, NameAndProve, user, said, sent, right=right and sent == fields)
 
     @rule(
         number=NUMBERS,
@@ -591,7 +551,7 @@ class MonitorMachine(RuleBasedStateMachine):
             self.known.clear()
         self._hear_users()
 
-    def _learn(self, known: Known, asked: Message, answer: Answer | NamedAndProved) -> None:
+    def _learn(self, known: Known, asked: Message, answer: Answer) -> None:
         if isinstance(answer, Signature):
             assert isinstance(asked, SignExchange)
             assert len(asked.data) in _HASH_SIZES
@@ -599,12 +559,11 @@ class MonitorMachine(RuleBasedStateMachine):
             assert key.public.verify(answer.blob, asked.data, asked.algorithm)
             if known.state == "new":
                 known.state, known.session, known.host_key = "keyed", asked.data, key
-        elif isinstance(answer, UserRequirement | NamedAndProved):
-            assert isinstance(asked, NameUser | NameAndProve)
-            assert isinstance(answer, UserRequirement) or isinstance(asked, NameAndProve)
+        elif isinstance(answer, UserRequirement):
+            assert isinstance(asked, NameUser)
             known.state, known.user = "named", asked.user
         else:
-            assert not isinstance(asked, NameUser | NameAndProve)
+            assert not isinstance(asked, NameUser)
 
     def _hear_users(self) -> None:
         for process in [one for taken in self.monitor.users.values() for one in taken]:

@@ -146,17 +146,20 @@ def _watch(ada: Person, alice: Login) -> None:
         assert client.stdout is not None
         assert client.stdout.readline() == b"here\n"
         with ada.http.stream("GET", "/now/events") as answer:
-            rows = (json.loads(one[6:]) for one in answer.iter_lines() if one[:6] == "data: ")
-            table = next(rows)
+            found = (json.loads(one[6:]) for one in answer.iter_lines() if one[:6] == "data: ")
+            table, charts = next(found), next(found)
             assert "alice" in table
             assert "exec cat" in table
-            assert "/s" in next(rows), "the second event has rates"
+            assert "1 in the last hour" in charts
+            assert "/s" in next(found), "the second table has rates"
         number = re.search(r'name="id" value="([^"]+)"', table)
         assert number is not None
         with ada.http.stream("GET", f"/watch/{number[1]}/events") as answer:
-            shown = (json.loads(one[6:]) for one in answer.iter_lines() if one[:6] == "data: ")
-            assert next(shown)["text"].startswith("here\n")
-            assert "ada through " in next(shown)["text"], "the session's user is told"
+            played = (json.loads(one[6:]) for one in answer.iter_lines() if one[:6] == "data: ")
+            shown = next(played)["init"]
+            assert shown.startswith("here\r\n")
+            while "ada through " not in shown:  # the session's user is told
+                shown += next(played)[2]
         reason = {"reason": "The host goes down at noon."}
         assert ada.post("/now/end", id=number[1], **reason).status_code == 303
         assert b"The host goes down at noon." in client.communicate(timeout=20)[1]

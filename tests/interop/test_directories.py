@@ -24,8 +24,8 @@ from interop.ldap_server import ADMIN, ADMIN_PASSWORD, BASE, Slapd, ldap_server
 from interop.programs import NACRE, check, missing, require, run
 from interop.sites import LAYOUTS, Site, by_ssh1, made
 from interop.ssh1_peers import SSH1
+from nacre.daemon.store.second_factor.totp import INTERVAL, code_at, new_secret
 from nacre.daemon.store.store import FILE, UserStore
-from nacre.daemon.store.totp import INTERVAL, code_at, new_secret
 from nacre.daemon.store.values import StoredUser
 
 pytestmark = pytest.mark.interop

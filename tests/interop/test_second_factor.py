@@ -17,9 +17,9 @@ from interop.clients import PASSWORD, Login, askpass
 from interop.daemons import Daemon, State, start_nacre
 from interop.programs import NACRE, check, manage, require, run
 from interop.terminal import Terminal
+from nacre.daemon.store.second_factor.totp import INTERVAL, code_at, new_secret, recovery_codes
 from nacre.daemon.store.store import FILE, UserStore
 from nacre.daemon.store.tables import FACTORS
-from nacre.daemon.store.totp import INTERVAL, code_at, new_secret, recovery_codes
 
 pytestmark = pytest.mark.interop
 

@@ -15,8 +15,8 @@ import pytest
 from interop.clients import PASSWORD, Login, askpass
 from interop.daemons import Daemon, State, start_nacre
 from interop.programs import NACRE, environment, run
+from nacre.daemon.store.second_factor.totp import INTERVAL, code_at, new_secret
 from nacre.daemon.store.store import FILE, UserStore
-from nacre.daemon.store.totp import INTERVAL, code_at, new_secret
 
 pytestmark = pytest.mark.interop
 

@@ -277,17 +277,10 @@ class UserRequirement(Answer):
 
 @value(frozen=False, eq=False, kw_only=True)
 class AskUser(Ask):
-    """Which methods must this user, known or unknown, succeed with?
-
-    :ivar fields: the fields of the request of ``publickey`` that names the user, or empty: whoever
-        judges in another process can judge both at once. What they say is not checked yet.
-    :ivar host_bound: whether they name the server's host key.
-    """
+    """Which methods must this user, known or unknown, succeed with?"""
 
     ANSWERS = (UserRequirement,)
     user: str
-    fields: bytes = b""
-    host_bound: bool = False
 
 
 @value

@@ -32,7 +32,7 @@ LONG: dict[str, set[str]] = {
     "agent": set(),
     "sftp-server": set(),
     "sshd": {"--config"},
-    "trace": {"--profile", "--json"},
+    "trace": {"--profile", "--json", "--html", "--pcap", "--keylog"},
 }
 """The long options of programs that have others than ``--profile``."""
 

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from nacre.cli.user.command import command
+from nacre.daemon.store.second_factor.totp import INTERVAL, code_at
 from nacre.daemon.store.store import FILE, UserStore
-from nacre.daemon.store.totp import INTERVAL, code_at
 from nacre.daemon.store.values import StoredUser
 
 Nacre = Callable[..., Result]

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from nacre.cli.user.command import command
+from nacre.daemon.store.second_factor.webauthn_keys import WebAuthnKey
 from nacre.daemon.store.store import FILE, UserStore
 from nacre.daemon.store.values import StoredUser
-from nacre.daemon.store.webauthn_keys import WebAuthnKey
 
 Nacre = Callable[..., Result]
 

@@ -14,7 +14,7 @@ import pytest
 
 from console.authenticator import SoftKey
 from console.world import PASSWORD, Browser, World, world_at
-from nacre.daemon.store.webauthn_keys import WebAuthnKey
+from nacre.daemon.store.second_factor.webauthn_keys import WebAuthnKey
 
 ORIGIN = "https://console.test"
 KEYS = "/you/security-keys"

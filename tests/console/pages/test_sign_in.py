@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from console.world import HOST, PASSWORD, World, world_at
-from nacre.daemon.store.totp import INTERVAL, code_at
+from nacre.daemon.store.second_factor.totp import INTERVAL, code_at
 
 SECRET = bytes(20)
 

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import pytest
 
-import nacre
 from daemon.sandbox.children import in_a_child
 from nacre.aio.driver import Driver
 from nacre.daemon.sandbox.filter import has_filters
@@ -25,27 +24,13 @@ from nacre.daemon.separate.messages import (
     DropVisit,
     HandOver,
     Left,
-    NameAndProve,
-    NamedAndProved,
     NameUser,
-    ProveKey,
     packed,
 )
-from nacre.protocol.asks import (
-    Answer,
-    Ask,
-    AskPublicKey,
-    AskUser,
-    Denied,
-    Granted,
-    UserRequirement,
-)
+from nacre.protocol.asks import Answer, Denied, Granted
 from nacre.protocol.frozen import FrozenServer
-from nacre.server.peer import NO_TERMS
 from nacre.server.serving import Serving
 from nacre.wire.message import Message
-
-KEY = nacre.generate("ssh-ed25519")
 
 
 class Client(Serving):
@@ -58,11 +43,6 @@ class Client(Serving):
         self.driver = cast(Driver, SimpleNamespace(transport=transport))
         self.tasks: list[asyncio.Task[None]] = []
         self.failures: list[str] = []
-        self.answers: list[tuple[int, Answer, bool]] = []
-        self.terms = NO_TERMS
-
-    def answer_remotely(self, ask_id: int, answer: Answer, at_once: bool) -> None:
-        self.answers.append((ask_id, answer, at_once))
 
     def spawn(self, work: Coroutine[Any, Any, None], *, holds: bool = False) -> asyncio.Task[None]:
         self.tasks.append(asyncio.get_running_loop().create_task(work))
@@ -145,55 +125,6 @@ async def test_the_monitor_learns_that_a_connection_is_over(monitor: Monitor, be
     await monitor.end()
     heard = [monitor.heard(), monitor.heard(), await asyncio.to_thread(monitor.heard)]
     assert heard[-1] == Left(visit)
-
-
-async def test_a_proof_that_was_judged_with_the_name_is_not_asked_about_again(
-    monitor: Monitor,
-) -> None:
-    judge = monitor.gate._judge(monitor.client, cast(Any, None), "")
-    monitor.client.answers = answers = list[tuple[int, Answer, bool]]()
-    signed, other = b"\1fields", b"\1other"
-    judge.take(numbered(AskUser(user="alice", fields=signed, host_bound=True), 7))
-    assert isinstance(monitor.heard(), Arrived)
-    assert monitor.heard() == NameAndProve(1, 1, "alice", True, signed)
-    named = UserRequirement((frozenset({"publickey"}),))
-    both = NamedAndProved(named, True, Granted())
-    await monitor.say(Answered(1, 1, False, packed(both)))
-    assert answers == [(7, named, True)]
-    judge.take(asks_for(signed, 8))
-    assert answers[1:] == [(8, Granted(), False)]
-    # It counts once, and for this request alone.
-    judge.take(asks_for(signed, 9))
-    assert monitor.heard() == ProveKey(1, 2, False, signed)
-    judge.take(numbered(AskUser(user="alice", fields=signed), 10))
-    assert monitor.heard() == NameAndProve(1, 3, "alice", False, signed)
-    await monitor.say(Answered(1, 3, True, packed(both)))
-    judge.take(asks_for(other, 11))
-    assert monitor.heard() == ProveKey(1, 4, False, other)
-    judge.take(asks_for(signed, 12))
-    assert monitor.heard() == ProveKey(1, 5, False, signed)
-
-
-def asks_for(fields: bytes, number: int) -> Ask:
-    ask = AskPublicKey(
-        user="alice", key=KEY.public, algorithm="ssh-ed25519", signed=True, fields=fields
-    )
-    return numbered(ask, number)
-
-
-def numbered(ask: Ask, number: int) -> Ask:
-    ask.ask_id = number
-    return ask
-
-
-@pytest.mark.parametrize("fields", [b"", b"\0fields"], ids=["another method", "a query"])
-async def test_a_request_without_a_proof_names_the_user_alone(
-    monitor: Monitor, fields: bytes
-) -> None:
-    judge = monitor.gate._judge(monitor.client, cast(Any, None), "")
-    judge.take(AskUser(user="alice", fields=fields))
-    assert isinstance(monitor.heard(), Arrived)
-    assert monitor.heard() == NameUser(1, 1, "alice")
 
 
 async def test_the_monitor_has_a_connection_that_was_handed_over(monitor: Monitor) -> None:

@@ -17,8 +17,6 @@ from nacre.daemon.separate.messages import (
     AnswerPrompts,
     DropVisit,
     HandOver,
-    NameAndProve,
-    NamedAndProved,
     NameUser,
     OfferPassword,
     ProveHost,
@@ -206,7 +204,6 @@ def host_proof(user: str = "other", session: bytes = HASH) -> bytes:
 QUESTIONS: dict[type[Message], tuple[Any, ...]] = {
     SignExchange: (HOST_KEY.public.blob, "ssh-ed25519", HASH),
     NameUser: ("alice",),
-    NameAndProve: ("alice", *proof()),
     OfferPassword: ("right", False, ""),
     QueryKey: ("ssh-ed25519", KEY.public.blob),
     ProveKey: proof(),
@@ -550,95 +547,6 @@ async def test_what_one_user_has_proved_counts_for_no_other(login: Login) -> Non
     await login.ask(NameUser, "two")
     with pytest.raises(LinkError, match="no use"):
         login.say(OfferPassword, "right", False, "")
-
-
-# --- a proof that comes along with the name ---
-
-
-@pytest.mark.parametrize("host_key", [None, HOST_KEY], ids=["not bound", "bound"])
-async def test_a_proof_along_with_the_name_is_judged_with_it(
-    login: Login, host_key: PrivateKey | None
-) -> None:
-    await login.keyed()
-    answer = await login.ask(NameAndProve, "alice", *proof(host_key=host_key))
-    assert (answer.named.requirement, answer.at_once, answer.proved) == (ONE, True, Granted())
-    assert [kind for _, kind, _ in login.policy.asked] == ["signed"]
-    login.hand_over()
-    assert (login.visit.user, login.visit.methods) == ("alice", ("publickey",))
-
-
-async def test_a_proof_along_with_the_name_may_be_the_first_of_two(login: Login) -> None:
-    await login.keyed()
-    assert (await login.ask(NameAndProve, "two", *proof("two"))).proved == Granted()
-    with pytest.raises(LinkError, match="a login is claimed"):
-        login.hand_over()
-    assert await login.ask(OfferPassword, "right", False, "") == Granted()
-    login.hand_over()
-
-
-async def test_a_proof_waits_for_what_is_looked_up_of_the_user(login: Login) -> None:
-    looked_up = asyncio.Event()
-
-    async def requirement(user: str, connection: Any) -> UserRequirement:
-        await looked_up.wait()
-        return UserRequirement(ONE)
-
-    login.policy.requirement = requirement  # type: ignore[method-assign,assignment]
-    await login.keyed()
-    login.say(NameAndProve, "alice", *proof())
-    with pytest.raises(LinkError, match="in the state ASKED"):
-        login.visit.take(ProveKey(5, 9, *proof()))
-    assert login.policy.asked == []
-    looked_up.set()
-    answer = await login.answer()
-    assert (answer.at_once, answer.proved) == (False, Granted())
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [proof(session=b"i" * 32)[1], proof("bob")[1], proof()[1][:-1] + b"\0"],
-    ids=["another session", "another user", "damaged"],
-)
-async def test_a_wrong_proof_along_with_the_name_is_a_failure(login: Login, fields: bytes) -> None:
-    await login.keyed()
-    for number in range(DEFAULT_LIMITS.auth_attempts):
-        answer = await login.ask(NameAndProve, f"user{number}", False, fields)
-        assert isinstance(answer, NamedAndProved)
-        assert isinstance(answer.proved, Denied)
-    assert login.policy.asked == []
-    # The next one is one too many: that is said to a question about the proof alone.
-    assert isinstance(await login.ask(NameAndProve, "alice", *proof()), UserRequirement)
-    assert isinstance(await login.ask(ProveKey, *proof()), Denied)
-    with pytest.raises(LinkError, match="a login is claimed"):
-        login.hand_over()
-
-
-@pytest.mark.parametrize(
-    ("user", "said"),
-    [
-        ("other", proof("other")),
-        ("none", proof("none")),
-        ("alice", (False, b"")),
-        ("alice", (False, b"\1\0\0\0\xff")),
-        ("alice", (True, b"\1" + bytes(20))),
-        ("alice", (False, b"\2" + proof()[1][1:])),
-        ("alice", (False, boolean(False) + text("ssh-ed25519") + string(KEY.public.blob))),
-        ("alice", proof(host_key=KEY)),
-    ],
-    ids=[
-        *("no method of the user", "nothing needed", "empty", "cut off", "zeros", "another flag"),
-        *("a query", "another server's host key"),
-    ],
-)
-async def test_a_proof_of_no_use_is_as_if_only_the_name_had_come(
-    login: Login, user: str, said: tuple[bool, bytes]
-) -> None:
-    """The gate could not know that; it ends the connection, or asks about the proof alone."""
-    await login.keyed()
-    answer = await login.ask(NameAndProve, user, *said)
-    assert isinstance(answer, UserRequirement)
-    assert login.policy.asked == []
-    assert login.visit.methods == ()
 
 
 async def test_a_user_who_needs_nothing(login: Login) -> None:

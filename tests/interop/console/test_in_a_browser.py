@@ -55,7 +55,7 @@ def test_an_admin_makes_a_second_factor_which_is_asked_for_then(visitors: Visito
         fay.expect(401)
         fay.sign_in("fay", code=pyotp.TOTP(secret).now())
         assert fay.page.url.endswith("/you")
-        assert "Second factor: yes" in fay.text()
+        assert "Codes of an authenticator app: yes" in fay.text()
 
 
 def _typed(client: subprocess.Popen[bytes], line: str) -> None:

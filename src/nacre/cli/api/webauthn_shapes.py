@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from nacre.cli.api.schema import Schema, record, ref
 from nacre.cli.api.sessions.origins import LONGEST_ORIGIN
-from nacre.daemon.store.webauthn_keys import LONGEST_NAME
+from nacre.daemon.store.second_factor.webauthn_keys import LONGEST_NAME
 
 _NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 64}
 _TEXT: Schema = {"type": "string"}

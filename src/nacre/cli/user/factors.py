@@ -38,7 +38,7 @@ def _enrol(name: str, state: Path | None, uri: bool, issuer: str | None) -> None
     It is the only time that it is printed. A login asks for codes if --second-factor of the user,
     or of one of the groups, is optional or required.
     """
-    from nacre.daemon.store.totp import new_secret, provisioning_uri, qr_code, written
+    from nacre.daemon.store.second_factor.totp import new_secret, provisioning_uri, qr_code, written
 
     secret = new_secret()
     text = provisioning_uri(secret, name, issuer or socket.gethostname())
@@ -88,7 +88,7 @@ def _remove(name: str, state: Path | None) -> None:
 @reported
 def _new_recovery(name: str, state: Path | None) -> None:
     """Print ten new recovery codes, each for one login. Those before count no more."""
-    from nacre.daemon.store.totp import recovery_codes
+    from nacre.daemon.store.second_factor.totp import recovery_codes
 
     codes = recovery_codes()
     with open_store(state) as store:

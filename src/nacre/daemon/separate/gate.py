@@ -32,8 +32,6 @@ from nacre.daemon.separate.messages import (
     DropVisit,
     HandOver,
     Left,
-    NameAndProve,
-    NamedAndProved,
     NameUser,
     OfferPassword,
     OriginRead,
@@ -78,9 +76,6 @@ from nacre.server.settings import ServerSettings
 from nacre.value import replace, value
 from nacre.wire.codec import text
 from nacre.wire.message import Message
-
-_SIGNED = b"\1"
-"""The first byte of a request of ``publickey`` with a signature (RFC 4252 section 7)."""
 
 _LOOK_AGAIN = 0.5
 """Seconds between two looks whether all have left a gate that was retired."""
@@ -341,39 +336,20 @@ def _settle(answered: asyncio.Future[Answer], answer: Answer, _at_once: bool) ->
 class _RemoteJudge:
     """Has the monitor answer the questions of a login."""
 
-    # _proved    fields of a request that was judged along with its user's name, the answer, and
-    #            whether nothing was looked up in a thread for it; None for none.
-
-    __slots__ = ("_client", "_gate", "_proved")
+    __slots__ = ("_client", "_gate")
 
     def __init__(self, gate: GateServer, client: Serving) -> None:
         self._gate = gate
         self._client = client
-        self._proved: tuple[bytes, Answer, bool] | None = None
 
     def take(self, ask: Ask) -> None:
-        """Pass a question on, whose answer comes later, unless it is there already."""
-        proved, self._proved = self._proved, None
-        if proved is not None and isinstance(ask, AskPublicKey) and ask.fields == proved[0]:
-            self._client.answer_remotely(ask.ask_id, *proved[1:])
-            return
+        """Pass a question on; its answer comes later."""
         visit = self._gate.number(self._client)
         self._gate.ask(
-            visit, partial(_MESSAGES[type(ask)], ask, visit), partial(self._on_answer, ask)
+            visit,
+            partial(_MESSAGES[type(ask)], ask, visit),
+            partial(self._client.answer_remotely, ask.ask_id),
         )
-
-    def _on_answer(self, ask: Ask, answer: Answer | NamedAndProved, at_once: bool) -> None:
-        if isinstance(answer, NamedAndProved):
-            assert isinstance(ask, AskUser)
-            self._proved = ask.fields, answer.proved, at_once
-            at_once, answer = answer.at_once, answer.named
-        self._client.answer_remotely(ask.ask_id, answer, at_once)
-
-
-def _user(ask: AskUser, visit: int, number: int) -> Message:
-    if ask.fields[:1] == _SIGNED:
-        return NameAndProve(visit, number, ask.user, ask.host_bound, ask.fields)
-    return NameUser(visit, number, ask.user)
 
 
 def _password(ask: AskPassword, visit: int, number: int) -> Message:
@@ -393,7 +369,7 @@ def _respond(ask: AskKeyboardInteractive, visit: int, number: int) -> Message:
 
 
 _MESSAGES: dict[type[Ask], Callable[[Any, int, int], Message]] = {
-    AskUser: _user,
+    AskUser: lambda ask, visit, number: NameUser(visit, number, ask.user),
     AskPassword: _password,
     AskPublicKey: _public_key,
     AskHostBased: lambda ask, visit, number: ProveHost(visit, number, ask.fields),

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from nacre.daemon.audit.frames import AuditedEvent, AuditState, Recorded
-from nacre.protocol.asks import Answer
-from nacre.value import value
 from nacre.wire.message import (
     U32,
     U64,
@@ -87,20 +85,6 @@ class ProveKey(Message):
 
     visit: U32
     ask: U32
-    host_bound: Bool
-    fields: Rest
-
-
-@message(16)
-class NameAndProve(Message):
-    """The client wants to be this user, and sends the proof along: NameUser and ProveKey in one.
-
-    :ivar host_bound: whether the request names the server's host key.
-    """
-
-    visit: U32
-    ask: U32
-    user: Text
     host_bound: Bool
     fields: Rest
 
@@ -457,7 +441,7 @@ FROM_GATES: Mapping[int, type[Message]] = {
     for one in (
         *(Arrived, SignExchange, NameUser, OfferPassword, QueryKey),
         *(ProveKey, ProveHost, AnswerPrompts, HandOver, Left, Reads, Ready, Stopped, LogRecord),
-        *(ReadOrigin, NameAndProve),
+        ReadOrigin,
     )
 }
 FROM_SESSIONS: Mapping[int, type[Message]] = {
@@ -490,19 +474,6 @@ FROM_HOOKS: Mapping[int, type[Message]] = {
 TO_HOOKS: Mapping[int, type[Message]] = {
     one.NUMBER: one for one in (StartWith, HooksAre, TellHook, Retire)
 }
-
-
-@value
-class NamedAndProved:
-    """The answers to NameAndProve, if the proof was judged.
-
-    :ivar named: the answer about the user; ``at_once`` as in :class:`Answered`, where that of the
-        proof is.
-    """
-
-    named: Answer
-    at_once: bool
-    proved: Answer
 
 
 def packed(value: object) -> bytes:

@@ -22,8 +22,6 @@ from nacre.daemon.separate.messages import (
     AnswerPrompts,
     DropVisit,
     HandOver,
-    NameAndProve,
-    NamedAndProved,
     NameUser,
     OfferPassword,
     ProveHost,
@@ -100,10 +98,10 @@ class LoginState(enum.Enum):
 
 LEGAL: Mapping[LoginState, frozenset[type[Message]]] = {
     LoginState.NEW: frozenset({SignExchange}),
-    LoginState.KEYED: frozenset({SignExchange, NameUser, NameAndProve}),
+    LoginState.KEYED: frozenset({SignExchange, NameUser}),
     LoginState.NAMED: frozenset(
         {
-            *(SignExchange, NameUser, NameAndProve, OfferPassword, QueryKey),
+            *(SignExchange, NameUser, OfferPassword, QueryKey),
             *(ProveKey, ProveHost, AnswerPrompts, HandOver),
         }
     ),
@@ -128,9 +126,6 @@ class _Progress:
     :ivar left: whether the client is gone.
     :ivar method: what is being tried, or None.
     :ivar steps: the attempt, and the check of it that the answer resumes, or None.
-    :ivar along: the request that came along with the name, until it is judged; or None.
-    :ivar named_with: the answer about the user, and whether it took no thread, while that request
-        is judged; or None.
     :ivar putting: whether the judge is being asked: an answer meanwhile took no thread.
     """
 
@@ -146,8 +141,6 @@ class _Progress:
         self.left = False
         self.method: str | None = None
         self.steps: tuple[Attempt, Steps[bool | Message]] | None = None
-        self.along: NameAndProve | None = None
-        self.named_with: tuple[Answer, bool] | None = None
         self.putting = False
 
 
@@ -248,12 +241,11 @@ class Visit(Client):
         if self._progress.asked > _ASKED_MOST:
             raise LinkError("too many questions about one login")
 
-    def _on_user(self, message: NameUser | NameAndProve) -> None:
+    def _on_user(self, message: NameUser) -> None:
         self._count()
         self._bound("the user name", message.user, self._limits.user_name)
         self._progress.named, self.methods = message.user, ()
         self._progress.requirement, self._progress.method = (), None
-        self._progress.along = message if isinstance(message, NameAndProve) else None
         self._put(message.ask, AskUser(user=message.user))
 
     def _on_password(self, message: OfferPassword) -> None:
@@ -404,8 +396,6 @@ class Visit(Client):
         if isinstance(answer, UserRequirement):
             self._progress.requirement = answer.requirement
             self._progress.options = options_for(self.settings.options, answer)
-            if self._judges_along(ask_id, answer):
-                return
         detail = ""
         if self._progress.steps is not None:
             (attempt, steps), self._progress.steps = self._progress.steps, None
@@ -416,37 +406,6 @@ class Visit(Client):
                     answer = Denied(attempt.reason)
             detail = attempt.detail
         self._conclude(ask_id, answer, detail)
-
-    def _judges_along(self, ask_id: int, named: Answer) -> bool:
-        """Judge the request that came along with the name; tell whether the gate gets both answers.
-
-        The gate has sent it before it knew whether the user can do anything with it, and whether it
-        can be read. Where not, the gate gets the answer about the user alone.
-        """
-        along, self._progress.along = self._progress.along, None
-        if along is None or "publickey" not in useful(self._progress.requirement, self.methods):
-            return False
-        if self._progress.failures >= self._limits.auth_attempts or along.fields[:1] != b"\1":
-            return False
-        attempt = self._attempt("publickey", host_bound=along.host_bound)
-        steps = publickey.check(attempt, along.fields)
-        step: object = None
-        try:
-            if along.host_bound:
-                attempt.session = self._session_for(along.fields)
-            step = next(steps)
-        except StopIteration:
-            pass  # it is denied
-        except (ProtocolError, LinkError):
-            return False
-        self._progress.named_with = named, self._progress.putting
-        self._progress.method = "publickey"
-        if isinstance(step, Ask):
-            self._progress.steps = attempt, steps
-            self._put(ask_id, step)
-        else:
-            self._conclude(ask_id, Denied(attempt.reason))
-        return True
 
     def _conclude(self, ask_id: int, answer: Answer, detail: str = "") -> None:
         method, self._progress.method = self._progress.method, None
@@ -461,12 +420,7 @@ class Visit(Client):
         self._reply(ask_id, answer)
 
     def _reply(self, ask_id: int, answer: Answer) -> None:
-        told: Answer | NamedAndProved = answer
-        if self._progress.named_with is not None:
-            named, at_once = self._progress.named_with
-            self._progress.named_with = None
-            told = NamedAndProved(named, at_once, answer)
-        self._send(Answered(self.id, ask_id, self._progress.putting, packed(told)))
+        self._send(Answered(self.id, ask_id, self._progress.putting, packed(answer)))
 
     @property
     def audit(self) -> AuditLog | None:
@@ -579,7 +533,6 @@ def _end(name: Callable[[], object]) -> tuple[str, int]:
 _HANDLERS: Mapping[type[Message], Callable[[Visit, Any], None]] = {
     SignExchange: Visit._on_sign,
     NameUser: Visit._on_user,
-    NameAndProve: Visit._on_user,
     OfferPassword: Visit._on_password,
     QueryKey: Visit._on_query,
     ProveKey: Visit._on_prove_key,

@@ -25,9 +25,9 @@ from nacre.daemon.store.api_keys import APIKeys
 from nacre.daemon.store.bans import StoredBans
 from nacre.daemon.store.certificates import Certificates
 from nacre.daemon.store.database import Database, SQLiteDatabase
-from nacre.daemon.store.factors import Factors
 from nacre.daemon.store.groups import Groups, no_such_group, put_group
 from nacre.daemon.store.passwords import Passwords
+from nacre.daemon.store.second_factor.factors import Factors
 from nacre.daemon.store.shared import known_trees, shared_by
 from nacre.daemon.store.tables import (
     FIND,

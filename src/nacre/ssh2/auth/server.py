@@ -106,10 +106,7 @@ class ServerAuth(MethodRunner[bool | Message]):
         if self._requests == 1 or request.user != self.user:
             # The successes of one user must never count for another (RFC 4252 section 5).
             self.user, self.methods, self._requirement = request.user, (), ()
-            host_bound = request.method == HOST_BOUND
-            fields = request.fields if host_bound or request.method == "publickey" else b""
-            ask = AskUser(user=request.user, fields=fields, host_bound=host_bound)
-            self._asks.ask(ask, partial(self._begin, request))
+            self._asks.ask(AskUser(user=request.user), partial(self._begin, request))
         else:
             self._evaluate(request)
 

@@ -23,9 +23,9 @@ from nacre.cli.api.calls.security_keys import (
     remove_security_key,
 )
 from nacre.cli.api.sessions.table import PROOF, APISession, APISessions
-from nacre.daemon.store.totp import INTERVAL, code_at
+from nacre.daemon.store.second_factor.totp import INTERVAL, code_at
+from nacre.daemon.store.second_factor.webauthn_keys import MOST_KEYS
 from nacre.daemon.store.values import StoredUser
-from nacre.daemon.store.webauthn_keys import MOST_KEYS
 
 PASSWORD = "right words"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()

@@ -18,7 +18,7 @@ from nacre.cli.api.calls.signing_in import confirm, sign_in
 from nacre.cli.api.schema import check
 from nacre.cli.api.shapes import SCHEMAS
 from nacre.crypto.password import hash_password
-from nacre.daemon.store.totp import INTERVAL, code_at
+from nacre.daemon.store.second_factor.totp import INTERVAL, code_at
 from nacre.daemon.store.values import Group, StoredUser
 from nacre.server.admission.bans import Ban
 from nacre.server.admission.networks import parse_network
@@ -146,7 +146,7 @@ ORIGIN = "https://files.example.org"
 def asked(resources: Resources, **more: str) -> dict[str, Any]:
     """Show the password, and return what is asked for as well."""
     problem = refused(resources, origin=ORIGIN, **more)
-    assert "asked for a security key; from 192.0.2.7" in problem.logged
+    assert problem.logged == "asked for a security key"
     found = problem.members()
     check(found, SCHEMAS["Problem"], SCHEMAS)
     assert found["status"] == 401
@@ -246,7 +246,7 @@ def test_the_log_has_it_when_a_counter_goes_back(resources: Resources) -> None:
     assert confirm(resources, answer(key, asked(resources)))
     key.counter = 0
     logged = refused_answer(resources, answer(key, asked(resources)))
-    assert "went from 1 to 1: the key may have been copied; from 192.0.2.7" in logged
+    assert "went from 1 to 1: the key may have been copied" in logged
 
 
 @pytest.mark.parametrize(

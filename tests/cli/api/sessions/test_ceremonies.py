@@ -16,7 +16,7 @@ from nacre.cli.api.sessions.ceremonies import (
     shown_counter,
 )
 from nacre.cli.api.sessions.challenges import KeyChallenge
-from nacre.daemon.store.webauthn_keys import WebAuthnKey
+from nacre.daemon.store.second_factor.webauthn_keys import WebAuthnKey
 from nacre.errors import ConfigurationError
 
 ORIGIN = "https://files.example.org"

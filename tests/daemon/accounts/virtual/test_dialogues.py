@@ -17,8 +17,8 @@ from nacre.config.server.files import parse
 from nacre.config.server.rules import ServerRules
 from nacre.crypto.password import hash_password, verify_password
 from nacre.daemon.accounts.virtual.policy import StorePolicy
+from nacre.daemon.store.second_factor.totp import INTERVAL, code_at
 from nacre.daemon.store.store import FILE, UserStore
-from nacre.daemon.store.totp import INTERVAL, code_at
 from nacre.daemon.store.values import StoredUser
 from nacre.protocol.asks import Challenge, PasswordExpired
 

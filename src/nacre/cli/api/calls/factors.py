@@ -8,7 +8,12 @@ from typing import Any
 
 from nacre.cli.api.call import CheckedCall, Problem, Resources
 from nacre.cli.user.usage import used_in
-from nacre.daemon.store.totp import new_secret, provisioning_uri, recovery_codes, written
+from nacre.daemon.store.second_factor.totp import (
+    new_secret,
+    provisioning_uri,
+    recovery_codes,
+    written,
+)
 from nacre.daemon.store.values import User, usage_directory
 from nacre.errors import UserStoreError
 from nacre.sftp.filesystems.quota.ledger import read_ledger

@@ -10,8 +10,8 @@ from nacre.cli.api.sessions.ceremonies import KeyRefused, proof_options, shown_c
 from nacre.cli.api.sessions.challenges import KeyChallenge, Use
 from nacre.cli.api.sessions.origins import WrongOrigin, rp_id_of
 from nacre.cli.api.sessions.table import APISession
+from nacre.daemon.store.second_factor.webauthn_keys import WebAuthnKey
 from nacre.daemon.store.values import User
-from nacre.daemon.store.webauthn_keys import WebAuthnKey
 
 
 def has_second_factor(user: User, resources: Resources) -> bool:

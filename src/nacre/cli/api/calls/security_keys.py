@@ -17,8 +17,8 @@ from nacre.cli.api.calls.second_step import (
 from nacre.cli.api.sessions.ceremonies import KeyRefused, enrolled_key, enrolment_options
 from nacre.cli.api.sessions.table import APISession
 from nacre.crypto.password import verify_password
+from nacre.daemon.store.second_factor.webauthn_keys import WebAuthnKey
 from nacre.daemon.store.values import User
-from nacre.daemon.store.webauthn_keys import WebAuthnKey
 from nacre.errors import UserStoreError
 from nacre.server.admission.sources import network_of
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nacre.cli.api.sessions.challenges import LONGEST_CHALLENGE, KeyChallenge
-from nacre.daemon.store.webauthn_keys import WebAuthnKey
+from nacre.daemon.store.second_factor.webauthn_keys import WebAuthnKey
 from nacre.errors import ConfigurationError
 from nacre.wire.text import safe
 

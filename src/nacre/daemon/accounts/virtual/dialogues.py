@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 
 from nacre.daemon.accounts.candidate import Candidate
 from nacre.daemon.store.passwords import ONE_TIME_PREFIX
-from nacre.daemon.store.totp import (
+from nacre.daemon.store.second_factor.totp import (
     new_secret,
     provisioning_uri,
     qr_code,

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from daemon.store.migrations.fifth import fifth_store
-from nacre.daemon.store.webauthn_keys import WebAuthnKey
+from nacre.daemon.store.second_factor.webauthn_keys import WebAuthnKey
 
 
 def test_users_of_an_older_store_enrol_security_keys(tmp_path: Path) -> None:

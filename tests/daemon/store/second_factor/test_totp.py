@@ -7,7 +7,13 @@ import sys
 
 import pytest
 
-from nacre.daemon.store.totp import code_at, matching, new_secret, provisioning_uri, qr_code
+from nacre.daemon.store.second_factor.totp import (
+    code_at,
+    matching,
+    new_secret,
+    provisioning_uri,
+    qr_code,
+)
 from nacre.errors import ConfigurationError
 
 RFC = b"12345678901234567890"

@@ -18,9 +18,9 @@ from sqlalchemy.exc import IntegrityError
 
 from nacre.crypto.sealed import seal, unseal
 from nacre.daemon.store.database import Database
+from nacre.daemon.store.second_factor.totp import DIGITS, matching
+from nacre.daemon.store.second_factor.webauthn_keys import WebAuthnKeys
 from nacre.daemon.store.tables import ENROLLED, FACTORS, RECOVERY, USERS
-from nacre.daemon.store.totp import DIGITS, matching
-from nacre.daemon.store.webauthn_keys import WebAuthnKeys
 from nacre.errors import UnusableKey, UserStoreError
 from nacre.wire.text import safe
 

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import update
 
 from daemon.store.postgres.cluster import StorePlace
-from nacre.daemon.store.factors import LONGEST_WAIT, wait_after
+from nacre.daemon.store.second_factor.factors import LONGEST_WAIT, wait_after
+from nacre.daemon.store.second_factor.totp import INTERVAL, code_at, recovery_codes
 from nacre.daemon.store.store import UserStore
 from nacre.daemon.store.tables import FACTORS
-from nacre.daemon.store.totp import INTERVAL, code_at, recovery_codes
 from nacre.daemon.store.values import StoredUser
 from nacre.errors import UserStoreError
 

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from daemon.store.postgres.cluster import StorePlace
-from nacre.daemon.store.store import UserStore
-from nacre.daemon.store.values import StoredUser
-from nacre.daemon.store.webauthn_keys import (
+from nacre.daemon.store.second_factor.webauthn_keys import (
     LONGEST_CREDENTIAL,
     LONGEST_PUBLIC_KEY,
     MOST_KEYS,
     WebAuthnKey,
     WebAuthnKeys,
 )
+from nacre.daemon.store.store import UserStore
+from nacre.daemon.store.values import StoredUser
 from nacre.errors import UserStoreError
 
 

@@ -1,0 +1,1 @@
+"""The second factors of users: codes, recovery codes, and security keys of the web console."""
