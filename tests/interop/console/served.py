@@ -16,7 +16,8 @@ from interop.programs import NACRE, environment, manage
 PASSWORD = "right words"
 
 PEOPLE = {"ada": "admin", "otto": "auditor", "uma": "user"}
-"""Who signs in to the console, with the roles. ``alice`` has a key, and logs in with ssh."""
+"""Who signs in to the console, with the roles. ``alice`` has a key, and logs in with ssh; ``fil``
+has the role of a user and files in a directory."""
 
 _RECORDER = ["--record-user", "daemon"] if os.geteuid() == 0 else []
 
@@ -26,12 +27,14 @@ class ServedConsole:
 
     :ivar url: where the console is; ``server`` the server.
     :ivar alice: her login.
+    :ivar files: the directory of fil's files.
     """
 
-    def __init__(self, url: str, server: Daemon, alice: Login) -> None:
+    def __init__(self, url: str, server: Daemon, alice: Login, files: Path) -> None:
         self.url = url
         self.server = server
         self.alice = alice
+        self.files = files
 
     @contextmanager
     def terminal(self, *words: str, master: str = "") -> Iterator[subprocess.Popen[bytes]]:
@@ -65,6 +68,14 @@ def add_people(state: State, key: Path) -> None:
         manage(*words, "--state", state.path, typed=f"{PASSWORD}\n")
 
 
+def add_files(state: State, directory: Path) -> None:
+    """Add fil, who has files alone."""
+    directory.mkdir()
+    words = ["user", "add", "fil", "--password-stdin", "--role", "user", "--service", "sftp"]
+    words += ["--root", str(directory), *(["--run-as", RUN_AS[1]] if RUN_AS else [])]
+    manage(*words, "--state", state.path, typed=f"{PASSWORD}\n")
+
+
 def add_nothing(_state: State) -> None:
     """Leave a state as it is."""
 
@@ -80,6 +91,7 @@ def served_console(
     """
     state = State(directory / "state")
     add_people(state, key)
+    add_files(state, directory / "files")
     prepare(state)
     api_key = directory / "console.key"
     api_key.touch(0o600)
@@ -90,5 +102,6 @@ def served_console(
         console = [*NACRE, "console", "--listen", "127.0.0.1:0", "--api", api]
         with Daemon("nacre console", [*console, "--key-file", api_key]) as running:
             url = running.wait_for(r"nacre console: (https?://\S+)/")[1]
-            yield ServedConsole(url, server, Login(server, "alice", directory, key))
+            login = Login(server, "alice", directory, key)
+            yield ServedConsole(url, server, login, directory / "files")
             assert "Traceback" not in running.tail()

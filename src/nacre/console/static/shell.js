@@ -21,18 +21,25 @@ let lost = 0; // when the connection was lost
 const SHOWN = {
   opened: (data) => {
     shell = data.shell;
+    lost = 0;
   },
   screen: (data) => {
     terminal.reset();
-    terminal.write(data.text);
+    terminal.write(data.text, back);
   },
-  output: (data) => terminal.write(data.text),
+  output: (data) => terminal.write(data.text, back),
   end: (data) => {
     const reason = data.reason ? `: ${data.reason}` : "";
     end(data.status === null ? reason : ` with the exit status ${data.status}`);
   },
   refused: (data) => end(`: ${data.detail}`),
 };
+
+function back() {
+  if (!over) {
+    told.textContent = "";
+  }
+}
 
 function end(how) {
   over = true;
@@ -51,8 +58,6 @@ function open() {
   socket.addEventListener("open", () => {
     const first = { csrf: screen.dataset.csrf, size: [terminal.cols, terminal.rows] };
     say(shell ? { ...first, shell } : first);
-    lost = 0;
-    told.textContent = "";
     terminal.focus();
   });
   socket.addEventListener("message", (event) => {
