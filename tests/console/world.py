@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import warnings
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from html import unescape
 from pathlib import Path
@@ -26,7 +27,7 @@ from nacre.cli.api.pipe import APICall
 from nacre.cli.api.recordings.asking import RecordingsLink
 from nacre.cli.api.streams.recording_stream import recorded
 from nacre.console.app import console_app
-from nacre.console.web.calls import ConsoleAPI
+from nacre.console.web.calls import APIRefused, ConsoleAPI
 from nacre.daemon.control.requests import Kill
 from nacre.daemon.control.values import Connected, Details, Killed, Running
 from nacre.daemon.store.values import StoredUser
@@ -130,6 +131,10 @@ class Browser:
         fields = {"name": name, "password": password, "code": code}
         return self.client.post("/sign-in", data={**fields, "key": key[1] if key else ""})
 
+    def socket(self, path: str, **headers: str) -> Any:
+        """Open a WebSocket, as a page of the console does."""
+        return self.client.websocket_connect(f"ws://{HOST}{path}", headers=headers)
+
     def csrf(self) -> str:
         found = re.search(r'name="csrf" value="([^"]+)"', self.get("/you").text)
         assert found is not None
@@ -145,6 +150,32 @@ class Browser:
         page = self.get(answer.headers["location"]).text
         found = re.search(r'class="notice" role="status">([^<]*)<', page)
         return unescape(found[1]) if found else ""
+
+
+class FakeAPISocket:
+    """A WebSocket of the API, which says what it was told, and then each message that it gets.
+
+    :ivar sent: what it was told; ``closed`` whether it was closed.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.sent: list[Any] = []
+        self.closed = False
+        self._texts: asyncio.Queue[str | None] = asyncio.Queue()
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        while (text := await self._texts.get()) is not None:
+            yield text
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        self.sent.append(message)
+        # Control-D ends the shell.
+        typed = message.get("typed")
+        said = {"event": "end", "status": 0} if typed == "\x04" else {"event": "output", **message}
+        self._texts.put_nowait(json.dumps(said))
+        if typed == "\x04":
+            self._texts.put_nowait(None)
 
 
 class World:
@@ -168,7 +199,9 @@ class World:
         key = self.resources.store.api_keys.create("console", ["sessions:write"])
         self.direct = DirectAPI(self.resources)
         http = httpx.AsyncClient(transport=self.direct, base_url="http://api.test")
-        self.api = ConsoleAPI(key, http)
+        self.api = ConsoleAPI(key, http, self.dial)
+        self.sockets: list[FakeAPISocket] = []
+        self.refuses: APIRefused | None = None
         networks = NetworkSet(parse_networks([proxies] if proxies else []))
         self.app = console_app(self.api, secure=secure, proxies=networks, origin=origin)
         self.connections: list[Connected] = []
@@ -180,6 +213,34 @@ class World:
         if name:
             assert found.sign_in(name).status_code == 303
         return found
+
+    @asynccontextmanager
+    async def dial(self, token: str, path: str) -> AsyncIterator[FakeAPISocket]:
+        """Stand in for the WebSockets of the API: what is judged is whether they may be opened."""
+        found = _found("GET", unquote(path.partition("?")[0]))
+        assert found is not None
+        asked = APICall(
+            number=1,
+            action=found[0].name,
+            token=token,
+            peer="x",
+            path=found[1],
+            query=(),
+            body=None,
+        )
+        try:
+            permit = self.direct.judge.judge(asked)
+        except Problem as problem:
+            raise APIRefused(int(problem.status), problem.detail) from None
+        self.direct.calls.append((permit.key, found[0].name))
+        if self.refuses is not None:
+            raise self.refuses
+        sock = FakeAPISocket(path)
+        self.sockets.append(sock)
+        try:
+            yield sock
+        finally:
+            sock.closed = True
 
     def caller(self, _state: Path) -> _Caller:
         """Stand in for the control socket."""

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import httpx
 from jsonschema import Draft202012Validator
+from websockets.sync.client import ClientConnection, connect
 
 from interop.daemons import Daemon, State
 from interop.programs import manage
@@ -95,6 +96,15 @@ class APIClient:
         """Watch a session of a connection."""
         with self._lines("connection.watch", {}, id=number) as lines:
             yield (json.loads(one[6:]) for one in lines if one.startswith("data: "))
+
+    @contextmanager
+    def join(self, number: str) -> Iterator[ClientConnection]:
+        """Join a session of a connection."""
+        path = BY_NAME["connection.join"].path.format(id=quote(number, safe=""))
+        url = str(self._http.base_url.join(path)).replace("http", "ws", 1)
+        with connect(url, additional_headers=self.headers(), proxy=None) as opened:
+            self.called.add("connection.join")
+            yield opened
 
     def recording(self, day: str, file: str) -> str:
         """Return the text of a recording."""

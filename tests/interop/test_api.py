@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from interop.api_client import APIClient, address_of, api_of, make_key, public_key
 from interop.clients import Login
@@ -212,6 +213,11 @@ def _sessions(api: APIClient, alice: Login) -> None:
         with own.watch(found["id"]) as shown:
             assert next(shown)["text"].startswith("here\n")
             assert "alice through " in next(shown)["text"], "the session's user is told"
+        for client, status in ((own, 403), (api, 409)):  # test_console_terminal.py has a terminal
+            with pytest.raises(InvalidStatus) as raised, client.join(found["id"]):
+                pass
+            assert raised.value.response.status_code == status
+        api.called.add("connection.join")
     assert own.call("own.leave").status_code == 204
     assert own.call("own.show").status_code == 401
     api.called |= own.called

@@ -11,8 +11,9 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from nacre.console.pages import (
     audit,
@@ -25,9 +26,11 @@ from nacre.console.pages import (
     recordings,
     security_keys,
     sign_in,
+    terminal,
     users,
     watch,
 )
+from nacre.console.shells.table import ConsoleShells
 from nacre.console.web.bodies import SentFiles, read_files
 from nacre.console.web.browsers import BrowserSessions
 from nacre.console.web.calls import APIRefused, ConsoleAPI
@@ -35,7 +38,9 @@ from nacre.console.web.feeds import Feeds
 from nacre.console.web.file_connections import FileConnections
 from nacre.console.web.forms import check_origin, read_form
 from nacre.console.web.guard import Guard
+from nacre.console.web.logins import SSHLogins
 from nacre.console.web.rendering import STATIC, Templates
+from nacre.console.web.sockets import ConsoleSocket, serve_socket
 from nacre.console.web.uploads import Uploads
 from nacre.console.web.visit import BrowserVisit, Console, ConsolePage
 from nacre.server.admission.bucket import Buckets
@@ -52,10 +57,14 @@ PAGES: tuple[ConsolePage, ...] = (
     *day.PAGES,
     *recordings.PAGES,
     *files.PAGES,
+    *terminal.PAGES,
     *own.PAGES,
     *security_keys.PAGES,
 )
 """All pages. A path that is fixed stands before one with a parameter in its place."""
+
+SOCKETS: tuple[ConsoleSocket, ...] = (*watch.SOCKETS, *terminal.SOCKETS)
+"""Their WebSockets."""
 
 _SIGN_IN_RATE, _SIGN_IN_BURST, _MOST_NETWORKS = 1 / 6, 10.0, 1024
 """Tries to sign in per second of one network in the long run, and at once, as in the API: whoever
@@ -86,6 +95,14 @@ class _Pages:
                 return refused
 
         return answer
+
+    def socket_endpoint(self, row: ConsoleSocket) -> Callable[[WebSocket], Awaitable[None]]:
+        """Return what serves a WebSocket."""
+
+        async def serve(websocket: WebSocket) -> None:
+            await serve_socket(self._console, row, websocket)
+
+        return serve
 
     def _visit(
         self,
@@ -169,7 +186,8 @@ class ConsoleApp:
         await self._app(scope, receive, send)
 
     async def close(self) -> None:
-        """End the uploads and the connections to the SSH server."""
+        """End the shells, the uploads and the connections to the SSH server."""
+        await self._console.shells.close()
         await self._console.uploads.close()
         await self._console.files.close()
 
@@ -192,7 +210,8 @@ def console_app(
     :param ssh: where the SSH server is; None for where the API says.
     """
     sessions = BrowserSessions(secure=secure, clock=clock)
-    connections = FileConnections(api, sessions.holds, ssh)
+    logins = SSHLogins(api, ssh)
+    connections = FileConnections(api, sessions.holds, logins)
     console = Console(
         api=api,
         sessions=sessions,
@@ -200,12 +219,17 @@ def console_app(
         proxies=proxies,
         origin=origin,
         sign_ins=Buckets(_SIGN_IN_RATE, _SIGN_IN_BURST, _MOST_NETWORKS, clock),
+        logins=logins,
+        shells=ConsoleShells(),
         files=connections,
         uploads=Uploads(connections),
         feeds=Feeds(api, sessions),
     )
     pages = _Pages(console)
-    routes = [Route(page.path, pages.endpoint(page), methods=[page.method]) for page in PAGES]
+    routes: list[BaseRoute] = [
+        Route(page.path, pages.endpoint(page), methods=[page.method]) for page in PAGES
+    ]
+    routes += [WebSocketRoute(row.path, pages.socket_endpoint(row)) for row in SOCKETS]
     routes.append(Route("/static/{name}", _static))
     handlers: Any = {HTTPException: pages.on_http, Exception: pages.on_error}
     guarded = Guard(Starlette(routes=routes, exception_handlers=handlers), secure=secure)

@@ -17,15 +17,20 @@ import pytest
 from nacre.cli.api import back as back_module
 from nacre.cli.api.back import Back
 from nacre.cli.api.calls import signing_in
+from nacre.cli.api.judge import KeyJudge
 from nacre.cli.api.pipe import (
+    LONGEST_MESSAGE,
     AnswerEnd,
     AnswerPart,
     APIAnswer,
     APICall,
     CallDropped,
+    CallMessage,
+    MessageTaken,
     line_of,
     value_of,
 )
+from nacre.cli.api.streams.messages import CallMessages
 from nacre.daemon.control.values import ControlError
 from nacre.daemon.store.api_keys import SCOPES
 from nacre.daemon.store.store import FILE, UserStore
@@ -212,6 +217,65 @@ async def test_a_stream_that_fails_has_an_end(
         assert await link.ask("log.follow", token) == (200, None)
         assert value_of(await link.reader.readline()) == AnswerPart(number=1, text=":")
         assert (await link.answer()).status == 500
+
+
+async def test_messages_are_taken_one_by_one_and_keep_the_session_alive(
+    tmp_path: Path, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def echo(_state: Path, _call: object, messages: CallMessages) -> AsyncIterator[str]:
+        yield ""
+        async for text in messages:
+            yield text
+
+    seen: list[bool] = []
+
+    def holds(_judge: KeyJudge, _asked: APICall, *, used: bool) -> bool:
+        seen.append(used)
+        return True
+
+    monkeypatch.setattr(back_module, "join", echo)
+    monkeypatch.setattr(back_module, "LOOK_AGAIN", 0)
+    monkeypatch.setattr(KeyJudge, "holds", holds)
+    async with running(tmp_path) as (link, _):
+        path = ("id", "1.1")
+        assert await link.ask("connection.join", token, path=path) == (101, None)
+        found = [value_of(await link.reader.readline())]
+        for text in ("a", "b"):
+            link.writer.write(line_of(CallMessage(number=1, text=text)))
+            found += [value_of(await link.reader.readline()) for _ in range(2)]
+        taken = MessageTaken(number=1)
+        parts = [AnswerPart(number=1, text=text) for text in ("", "a", "b")]
+        assert found[0] == parts[0]
+        assert [one for one in found if one != taken] == parts
+        assert found.count(taken) >= 1
+        assert seen == [True, True]
+
+
+@pytest.mark.parametrize("texts", [("a", "b"), ("x" * (LONGEST_MESSAGE + 1),)])
+async def test_a_process_that_sends_more_than_is_taken_loses_the_call(
+    tmp_path: Path, token: str, monkeypatch: pytest.MonkeyPatch, texts: tuple[str, ...]
+) -> None:
+    ended = asyncio.Event()
+
+    async def deaf(_state: Path, _call: object, _messages: object) -> AsyncIterator[str]:
+        try:
+            yield ""
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(back_module, "join", deaf)
+    async with running(tmp_path) as (link, _):
+        assert await link.ask("connection.join", token, path=("id", "1.1")) == (101, None)
+        for text in texts:
+            link.writer.write(line_of(CallMessage(number=1, text=text)))
+        await ended.wait()
+
+
+async def test_messages_of_no_call_are_ignored(tmp_path: Path, token: str) -> None:
+    async with running(tmp_path) as (link, _):
+        link.writer.write(line_of(CallMessage(number=7, text="x")))
+        assert (await link.ask("users.list", token))[0] == 200
 
 
 async def test_it_ends_when_the_first_process_has(tmp_path: Path) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator
-from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from nacre.console.web import calls as module
-from nacre.console.web.calls import APIRefused, ConsoleAPI, api_at, path_of
-from nacre.errors import ConfigurationError
+from nacre.console.web.calls import APIRefused, ConsoleAPI, path_of
+
+
+def no_dial(_token: str, _path: str) -> Any:
+    raise AssertionError
 
 
 def api_of(answer: httpx.Response | Exception) -> ConsoleAPI:
@@ -22,7 +23,7 @@ def api_of(answer: httpx.Response | Exception) -> ConsoleAPI:
         return answer
 
     http = httpx.AsyncClient(transport=httpx.MockTransport(handle), base_url="http://api.test")
-    return ConsoleAPI("key", http)
+    return ConsoleAPI("key", http, no_dial)
 
 
 def test_no_name_can_leave_its_part_of_the_path() -> None:
@@ -77,39 +78,6 @@ async def test_the_document_is_read_once() -> None:
     http = httpx.AsyncClient(
         transport=httpx.MockTransport(lambda _: next(answers)), base_url="http://api.test"
     )
-    api = ConsoleAPI("", http)
+    api = ConsoleAPI("", http, no_dial)
     assert await api.document() == await api.document() == {"openapi": "3.1.0"}
-    await api.close()
-
-
-async def test_an_api_may_be_a_unix_socket(tmp_path: Path) -> None:
-    path = tmp_path / "api.sock"
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked = await reader.readuntil(b"\r\n\r\n")
-        assert b"authorization: Bearer key" in asked.replace(b"Authorization", b"authorization")
-        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
-        writer.close()
-
-    server = await asyncio.start_unix_server(answer, path)
-    async with server:
-        api = api_at(str(path), "key")
-        assert await api.call(api.key, "GET", "/v1/health") is None
-        await api.close()
-
-
-def test_an_authority_that_is_none_is_refused(tmp_path: Path) -> None:
-    wrong = tmp_path / "x.pem"
-    wrong.write_text("nonsense")
-    for path in (wrong, tmp_path / "missing"):
-        with pytest.raises(ConfigurationError, match="can't use"):
-            api_at("https://api.test", "", str(path))
-
-
-async def test_an_api_that_is_not_there_does_not_answer() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    api = api_at(f"http://127.0.0.1:{port}", "")
-    with pytest.raises(APIRefused, match="does not answer"):
-        await api.call("", "GET", "/v1/health")
     await api.close()

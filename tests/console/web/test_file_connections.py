@@ -8,21 +8,8 @@ from console.file_server import FileServer
 from console.world import Browser, World, at_home
 from nacre.console.web import file_connections
 from nacre.console.web.calls import APIRefused
-from nacre.console.web.file_connections import PinnedHostKeys, told
-from nacre.errors import ConnectionLost, HostKeyError, NoSuchFile, SFTPError
-from nacre.keys import generate
-
-
-async def test_the_keys_that_the_api_names_are_trusted_and_no_others() -> None:
-    key, other = generate("ssh-ed25519").public, generate("ssh-ed25519").public
-    trust = PinnedHostKeys([str(key)])
-    await trust.check("x", 22, "", key)
-    with pytest.raises(HostKeyError):
-        await trust.check("x", 22, "", other)
-    offered = ("ecdsa-sha2-nistp256", "rsa-sha2-512", "ssh-ed25519")
-    assert trust.algorithms("x", 22, offered)[0] == "ssh-ed25519"
-    rsa = PinnedHostKeys(["ssh-rsa AAAA"])
-    assert rsa.algorithms("x", 22, offered)[0] == "rsa-sha2-512"
+from nacre.console.web.file_connections import told
+from nacre.errors import ConnectionLost, NoSuchFile, SFTPError
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,11 @@ def test_a_file_that_changes_has_another_address() -> None:
 def test_what_others_have_written_comes_with_its_licence() -> None:
     folder = files("nacre.console").joinpath("static")
     notice = folder.joinpath("NOTICE").read_text()
-    own = {"console.css", "console.js", "files.js", "replay.js", "watch.js", "webauthn.js"}
+    own = {"console.css", "console.js", "files.js", "join.js", "replay.js", "shell.js"}
+    own |= {"terminal.js", "watch.js", "webauthn.js"}
     for name in STATIC.keys() - own:
         assert name in notice
     assert "Apache License" in folder.joinpath("asciinema-player.LICENSE").read_text()
+    for name in ("xterm.LICENSE", "xterm-addon-fit.LICENSE"):
+        assert "Permission is hereby granted" in folder.joinpath(name).read_text()
+        assert name in notice

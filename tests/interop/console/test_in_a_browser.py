@@ -81,12 +81,70 @@ def test_a_session_of_ssh_is_watched_while_it_runs_and_ended_by_a_click(
         ada.page.get_by_text("Nobody is connected.").wait_for()
 
 
+def test_an_admin_joins_a_session_of_ssh_and_types(
+    served: ServedConsole, visitors: Visitors
+) -> None:
+    with visitors.page("ada") as ada, served.terminal() as client:
+        ada.open("/now")
+        ada.page.get_by_role("link", name=re.compile("Watch the session .* of alice")).click()
+        ada.page.get_by_role("link", name="Join and type").click()
+        ada.page.get_by_text("has joined this session").wait_for()
+        ada.page.keyboard.type("echo joined-$((20 + 4)); printf '\\033]0;<b>title</b>\\007'\n")
+        ada.page.locator(".xterm-rows").get_by_text("joined-24").wait_for()
+        ada.page.locator("#title", has_text="<b>title</b>").wait_for()
+        _check(ada, axe())
+        ada.page.keyboard.press("Shift+Escape")
+        assert ada.page.evaluate("document.activeElement.id") == "leave"
+        ada.page.locator("textarea").focus()
+        ada.page.keyboard.type("exit 5\n")
+        assert client.wait(timeout=30) == 5
+        ada.page.get_by_text("The session has ended with the exit status 5.").wait_for()
+
+
+def test_a_user_has_a_shell_which_outlives_the_connection_of_its_page(visitors: Visitors) -> None:
+    with visitors.page("uma") as uma:
+        uma.open("/terminal")
+        rows = uma.page.locator(".xterm-rows")
+        uma.page.keyboard.type("kept=25; echo shell-$((20 + 5))\n")
+        rows.get_by_text("shell-25").wait_for()
+        _check(uma, axe())
+        uma.page.evaluate("socket.close()")
+        uma.page.get_by_text("The connection is lost: trying again.").wait_for()
+        uma.page.locator("#state:empty").wait_for(state="attached")
+        uma.page.locator("textarea").focus()
+        uma.page.keyboard.type("echo again-$kept\n")
+        rows.get_by_text("again-25").wait_for()
+        uma.page.keyboard.type("exit 6\n")
+        uma.page.get_by_text("The shell has ended with the exit status 6.").wait_for()
+
+
+def test_a_program_writes_to_the_clipboard_once_that_is_switched_on(visitors: Visitors) -> None:
+    with visitors.page("uma") as uma:
+        uma.page.add_init_script(
+            "window.copied = [];"
+            "navigator.clipboard.writeText = (text) => {"
+            " window.copied.push(text); return Promise.resolve(); };"
+        )
+        uma.open("/terminal")
+        copy = "printf '\\033]52;c;%s\\007' $(printf {0} | base64); echo {0}-$((20 + 6))\n"
+        rows = uma.page.locator(".xterm-rows")
+        uma.page.keyboard.type(copy.format("one"))
+        rows.get_by_text("one-26").wait_for()
+        uma.page.check("#clipboard")
+        uma.page.locator("textarea").focus()
+        uma.page.keyboard.type(copy.format("two"))
+        rows.get_by_text("two-26").wait_for()
+        assert uma.page.evaluate("window.copied") == ["two"]
+        uma.page.keyboard.type("exit\n")
+        uma.page.get_by_text("The shell has ended").wait_for()
+
+
 def test_an_auditor_sees_the_connections_and_ends_none(
     served: ServedConsole, visitors: Visitors
 ) -> None:
     with served.terminal("cat"), visitors.page("otto") as otto:
         otto.open("/now")
-        otto.page.get_by_role("link", name=re.compile("Watch the session")).wait_for()
+        otto.page.get_by_role("link", name=re.compile("Watch .* of alice")).wait_for()
         assert otto.page.get_by_role("button", name="End the connection").count() == 0
         for path in ("/users", "/users/alice", "/groups/staff", "/bans"):
             otto.open(path)
@@ -212,7 +270,7 @@ def test_a_recording_is_searched_beside_what_was_done_with_files(
 
 
 PAGES = {
-    "user": ["/you", "/files"],
+    "user": ["/files", "/terminal", "/you"],
     "auditor": ["/now", "/users", "/users/alice", "/groups", "/groups/staff", "/bans", "/audit"],
 }
 PAGES["auditor"] += ["/audit/day?user=alice", "/recordings", *PAGES["user"]]
@@ -255,7 +313,9 @@ def test_each_page_of_a_role_fits_a_phone_and_has_no_barriers(
         assert menu <= set(PAGES[role]), "each page of the menu is looked at"
         if role != "user":
             visited.open("/now")
-            visited.page.get_by_role("link", name=re.compile("Watch the session")).click()
+            # A shell of the page Terminal is there for a while, too.
+            of_alice = re.compile("Watch the session .* of alice")
+            visited.page.get_by_role("link", name=of_alice).click()
             visited.page.get_by_text(f"{name} through").wait_for()
             _check(visited, examiner)
 

@@ -23,10 +23,11 @@ from nacre.daemon.audit.events import EVENTS, OUTCOMES
 
 Perform: TypeAlias = Callable[[Resources, CheckedCall], object]
 
-Work: TypeAlias = Literal["read", "change", "sign-in", "search", "follow", "document"]
+Work: TypeAlias = Literal["read", "change", "sign-in", "search", "follow", "socket", "document"]
 """What an action is: ``change`` writes, and one after the other; a ``sign-in`` costs much, and
 strangers have it done; a ``search`` may take long; ``follow`` has an answer without an end; a
-``document`` is the same for everybody."""
+``socket`` is a WebSocket, whose client sends messages, too; a ``document`` is the same for
+everybody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,8 @@ class Action:
     @property
     def status(self) -> int:
         """The status of an answer that is no problem."""
+        if self.work == "socket":
+            return 101
         if self.answer is None and self.work == "change":
             return 204
         return 201 if self.method == "POST" and self.name.endswith(".add") else 200
@@ -70,11 +73,15 @@ _PAGE: dict[str, Schema] = {
 }
 _WORDS: Schema = {"type": "array", "items": {"type": "string", "maxLength": 64}, "maxItems": 100}
 _TEXT: Schema = {"type": "string", "maxLength": 1024}
+_CHANNEL: dict[str, Schema] = {
+    "channel": {"type": "integer", "minimum": 0, "maximum": (1 << 32) - 1}
+}
 
 MOST_FOLLOWING: Mapping[str, int] = {
     "log.follow": 4,
     "connections.follow": 32,
     "connection.watch": 16,
+    "connection.join": 16,
     "recordings.show": 4,
 }
 """Calls at once that follow something. The control socket has room for others beside those
@@ -315,7 +322,17 @@ ACTIONS: tuple[Action, ...] = (
         work="follow",
         summary="Watch a session of a connection, as server-sent events",
         perform=_by_other_means,
-        query={"channel": {"type": "integer", "minimum": 0, "maximum": (1 << 32) - 1}},
+        query=_CHANNEL,
+    ),
+    Action(
+        name="connection.join",
+        method="GET",
+        path="/v1/connections/{id}/join",
+        scope="watch:write",
+        work="socket",
+        summary="Watch a session of a connection and type at its terminal, as a WebSocket",
+        perform=_by_other_means,
+        query=_CHANNEL,
     ),
     Action(
         name="audit.search",

@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, redirect_stderr
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import TypeVar
@@ -31,14 +32,17 @@ from nacre.cli.api.pipe import (
     APIAnswer,
     APICall,
     CallDropped,
+    CallMessage,
+    MessageTaken,
     line_of,
     value_of,
 )
 from nacre.cli.api.recordings.asking import RecordingsLink
 from nacre.cli.api.streams.connections_stream import ConnectionFeed
 from nacre.cli.api.streams.log_stream import follow
+from nacre.cli.api.streams.messages import CallMessages
 from nacre.cli.api.streams.recording_stream import recorded
-from nacre.cli.api.streams.watch_stream import watch
+from nacre.cli.api.streams.watch_stream import join, watch
 from nacre.daemon.api.plan import NO_SSH, ServedSSH
 from nacre.daemon.audit.events import AuditEvent, written
 from nacre.daemon.audit.table import now
@@ -119,6 +123,7 @@ class Back:
         self._judging, self._noting = _pool(_JUDGING, "judge"), _pool(_NOTING, "note")
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._following: dict[int, str] = {}
+        self._messages: dict[int, CallMessages] = {}
         self._signing_in = 0
         self._feed = ConnectionFeed(state)
 
@@ -151,6 +156,10 @@ class Back:
             value = value_of(line)
             if isinstance(value, APICall):
                 await self._begin(value)
+            elif isinstance(value, CallMessage):
+                messages = self._messages.get(value.number)
+                if messages is not None and not messages.put(value.text):
+                    self._calls[value.number].cancel()
             elif isinstance(value, CallDropped) and value.number in self._following:
                 # Other calls go on to their ends, and are logged.
                 self._calls[value.number].cancel()
@@ -175,8 +184,8 @@ class Back:
             permit = await self._in(self._judging, lambda: self._judge.judge(asked))
             action, key = permit.action, permit.key
             judged, call = action, call_of(asked, permit)
-            if judged.work == "follow":
-                await self._note(asked, judged, key, call, _Done(200))
+            if judged.work in ("follow", "socket"):
+                await self._note(asked, judged, key, call, _Done(judged.status))
                 await self._follow(asked, call)
                 return
             perform = self._sign_in if judged.work == "sign-in" else self._perform
@@ -297,18 +306,23 @@ class Back:
             await self._send(_answered(number, _failed(problem)))
             return
         self._following[number] = name
+        messages = CallMessages(partial(self._send, MessageTaken(number=number)))
+        if BY_NAME[name].work == "socket":
+            self._messages[number] = messages
         clock = asyncio.get_running_loop().time
         try:
             looked = 0.0
-            async with aclosing(self._texts(name, call)) as texts:
+            async with aclosing(self._texts(name, call, messages)) as texts:
                 async for text in texts:
                     if not looked:
-                        begun = _Done(200, BY_NAME[name].media, (), "")
+                        begun = _Done(BY_NAME[name].status, BY_NAME[name].media, (), "")
                         await self._send(_answered(number, begun))
                         looked = clock()
                     elif clock() - looked >= LOOK_AGAIN:
                         looked = clock()
-                        if not await self._in(self._judging, lambda: self._judge.holds(asked)):
+                        used = messages.take_used()
+                        holds = partial(self._judge.holds, asked, used=used)
+                        if not await self._in(self._judging, holds):
                             break
                     await self._send(AnswerPart(number=number, text=text))
             await self._send(AnswerEnd(number=number))
@@ -320,12 +334,17 @@ class Back:
             await self._send(_answered(number, _failed(_fault(error))))
         finally:
             del self._following[number]
+            self._messages.pop(number, None)
 
-    def _texts(self, name: str, call: CheckedCall) -> AsyncGenerator[str, None]:
+    def _texts(
+        self, name: str, call: CheckedCall, messages: CallMessages
+    ) -> AsyncGenerator[str, None]:
         if name == "connections.follow":
             return self._feed.follow(call)
         if name == "recordings.show":
             return recorded(self._resources, call)
+        if name == "connection.join":
+            return join(self._resources.state, call, messages)
         stream = watch if name == "connection.watch" else follow
         return stream(self._resources.state, call)
 

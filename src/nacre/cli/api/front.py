@@ -25,11 +25,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from nacre.cli.api.actions import ACTIONS, MOST_FOLLOWING, Action
 from nacre.cli.api.call import Problem
+from nacre.cli.api.conversation import converse
 from nacre.cli.api.http import PATIENCE, Patient, config_of, protocols
 from nacre.cli.api.openapi import JSON, PROBLEM, document
 from nacre.cli.api.pipe import (
@@ -40,6 +42,8 @@ from nacre.cli.api.pipe import (
     APIAnswer,
     APICall,
     CallDropped,
+    CallMessage,
+    MessageTaken,
     line_of,
     paired,
     value_of,
@@ -60,6 +64,9 @@ _ANSWER_WITHIN = 90.0
 _STREAM = "/stream"
 """A path that is there while code is loaded."""
 
+_WHOLE = ("", JSON, PROBLEM)
+"""The media types of answers that have no further parts."""
+
 _ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -73,11 +80,16 @@ class Asking:
         self._reader, self._writer = reader, writer
         self._numbers = count(1)
         self._waiting: dict[int, asyncio.Queue[object]] = {}
+        self._taken: dict[int, asyncio.Event] = {}
 
     async def run(self) -> None:
         """Read answers until the other process is gone."""
         while line := await self._reader.readline():
             value = value_of(line)
+            if isinstance(value, MessageTaken):
+                if value.number in self._taken:
+                    self._taken[value.number].set()
+                continue
             queue = self._waiting.get(value.number)
             if queue is None:
                 continue
@@ -102,6 +114,16 @@ class Asking:
         assert isinstance(answer, APIAnswer)
         return answer, queue
 
+    async def say(self, number: int, text: str) -> None:
+        """Pass on a message of the client of a call, and return when it was taken."""
+        taken = self._taken[number] = asyncio.Event()
+        try:
+            self._writer.write(line_of(CallMessage(number=number, text=text)))
+            await self._writer.drain()
+            await taken.wait()
+        finally:
+            del self._taken[number]
+
     def drop(self, number: int) -> None:
         """Want nothing more of an answer."""
         if self._waiting.pop(number, None) is not None:
@@ -122,10 +144,16 @@ class Front:
         self.asking: Asking | None = None
         self._document = json.dumps(document()).encode()
         self._following: Counter[str] = Counter()
-        routes = [
+        routes: list[BaseRoute] = [
             Route(_route(action.path), self._endpoint(action), methods=[action.method])
             for action in ACTIONS
         ]
+        routes += [
+            WebSocketRoute(action.path, self._socket_endpoint(action))
+            for action in ACTIONS
+            if action.work == "socket"
+        ]
+        routes.append(WebSocketRoute(_STREAM, self._socket_once))
         routes.append(Route(_STREAM, self._stream_once))
         handlers: Any = {HTTPException: self._on_http, Exception: self._on_error}
         self.app: ASGIApp = Patient(Starlette(routes=routes, exception_handlers=handlers))
@@ -136,6 +164,17 @@ class Front:
                 return await self._answer(action, request)
             except Problem as problem:
                 return _response(problem)
+
+        return endpoint
+
+    def _socket_endpoint(self, action: Action) -> Callable[[WebSocket], Awaitable[None]]:
+        async def endpoint(websocket: WebSocket) -> None:
+            try:
+                await self._converse(action, websocket)
+            except Problem as problem:
+                await websocket.send_denial_response(_response(problem))
+            except WebSocketDisconnect:
+                pass
 
         return endpoint
 
@@ -156,44 +195,92 @@ class Front:
 
         return StreamingResponse(parts())
 
-    async def _answer(self, action: Action, request: Request) -> Response:
-        if action.work == "document":
-            return Response(self._document, media_type=JSON, headers=_ALWAYS)
+    async def _socket_once(self, websocket: WebSocket) -> None:
+        """Answer a message of a WebSocket, and end it; before there is anybody to ask."""
+        if self.asking is not None:
+            await websocket.close()
+            return
+        parts: asyncio.Queue[object] = asyncio.Queue()
+
+        async def say(text: str) -> None:
+            parts.put_nowait(AnswerPart(number=0, text=text))
+            parts.put_nowait(AnswerEnd(number=0))
+
+        await converse(websocket, parts, say)
+
+    async def _asked(
+        self, action: Action, client: Request | WebSocket, body: str | None
+    ) -> tuple[APIAnswer, asyncio.Queue[object]]:
+        """Return the answer to a call, and where further parts of it come.
+
+        :raises Problem: it can't be asked, or there is none.
+        """
         if self.asking is None:
             raise Problem(503, "the API is starting")
-        body = await _body(request)
-        query = request.query_params.multi_items()
+        query = client.query_params.multi_items()
         if len(query) > _MOST_PARAMETERS:
             raise Problem(400, "there are too many parameters")
-        host, port = request.client or ("", 0)
-        # A client of a Unix socket has an account, and no port.
-        peer = f"{host}:{port}" if port else host
+        host, port = client.client or ("", 0)
         try:
-            answer, parts = await self.asking.ask(
+            return await self.asking.ask(
                 action=action.name,
-                token=_token(request),
-                peer=peer,
-                path=tuple(word for pair in request.path_params.items() for word in pair),
+                token=_token(client),
+                # A client of a Unix socket has an account, and no port.
+                peer=f"{host}:{port}" if port else host,
+                path=tuple(word for pair in client.path_params.items() for word in pair),
                 query=tuple(word for pair in query for word in pair),
                 body=body,
             )
         except TimeoutError:
             raise Problem(504, "the API does not answer") from None
+
+    async def _answer(self, action: Action, request: Request) -> Response:
+        if action.work == "document":
+            return Response(self._document, media_type=JSON, headers=_ALWAYS)
+        if action.work == "socket":
+            upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
+            raise Problem(426, "this is a WebSocket: ask for the upgrade", upgrade)
+        answer, parts = await self._asked(action, request, await _body(request))
         headers = {**_ALWAYS, **dict(paired(answer.headers))}
-        if answer.kind in ("", JSON, PROBLEM):
-            self.asking.done(answer.number)
-            kind = answer.kind or None
-            return Response(answer.body, answer.status, headers, media_type=kind)
+        if answer.kind in _WHOLE:
+            return self._whole(answer)
+        self._begin_following(action, answer)
+        over = partial(self._ended, action.name, answer.number)
+        return _FollowedAnswer(
+            _texts(parts), answer.status, headers, media_type=answer.kind, over=over
+        )
+
+    async def _converse(self, action: Action, websocket: WebSocket) -> None:
+        answer, parts = await self._asked(action, websocket, None)
+        if answer.kind in _WHOLE:
+            await websocket.send_denial_response(self._whole(answer))
+            return
+        self._begin_following(action, answer)
+        assert self.asking is not None
+        try:
+            await converse(websocket, parts, partial(self.asking.say, answer.number))
+        finally:
+            self._ended(action.name, answer.number)
+
+    def _whole(self, answer: APIAnswer) -> Response:
+        """Return an answer of which no more parts come."""
+        assert self.asking is not None
+        self.asking.done(answer.number)
+        headers = {**_ALWAYS, **dict(paired(answer.headers))}
+        return Response(answer.body, answer.status, headers, media_type=answer.kind or None)
+
+    def _begin_following(self, action: Action, answer: APIAnswer) -> None:
+        """Count a call that follows something.
+
+        :raises Problem: there are too many.
+        """
+        assert self.asking is not None
         most = MOST_FOLLOWING[action.name]
         if self._following[action.name] >= most:
             # The other process may be done with those whose clients are slow: they wait here.
             self.asking.drop(answer.number)
             raise Problem(503, f"{most} calls follow this already")
         self._following[action.name] += 1
-        over = partial(self._ended, action.name, answer.number)
-        return _FollowedAnswer(
-            _texts(parts), answer.status, headers, media_type=answer.kind, over=over
-        )
 
     def _ended(self, name: str, number: int) -> None:
         assert self.asking is not None
@@ -230,8 +317,8 @@ def _route(path: str) -> str:
     return path
 
 
-def _token(request: Request) -> str:
-    kind, _, token = request.headers.get("authorization", "").partition(" ")
+def _token(client: Request | WebSocket) -> str:
+    kind, _, token = client.headers.get("authorization", "").partition(" ")
     return token.strip()[:_LONGEST_KEY] if kind.lower() == "bearer" else ""
 
 
@@ -288,6 +375,29 @@ async def _warm(factory: Callable[[], Any]) -> None:
             answer = await reader.read()
         assert answer.startswith(b"HTTP/1.1 "), "the API does not answer"
         writer.close()
+    await _warm_socket(factory)
+
+
+_HANDSHAKE = (
+    f"GET {_STREAM} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+).encode()
+_HELLO = b"\x81\x81\0\0\0\0."
+"""A WebSocket's first bytes of a client, and a message (RFC 6455, section 5.2)."""
+
+
+async def _warm_socket(factory: Callable[[], Any]) -> None:
+    """Serve a WebSocket, likewise."""
+    ours, theirs = socket.socketpair()
+    await asyncio.get_running_loop().connect_accepted_socket(factory, theirs)
+    reader, writer = await asyncio.open_connection(sock=ours)
+    writer.write(_HANDSHAKE)
+    async with asyncio.timeout(PATIENCE):
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(_HELLO)
+        said = await reader.readexactly(3)
+    assert (head[:12], said) == (b"HTTP/1.1 101", b"\x81\x01."), "the API has no WebSocket"
+    writer.transport.abort()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
+from nacre.cli.api.pipe import LONGEST_MESSAGE
 from nacre.daemon.control.place import peer_of
 from nacre.limits import KIB
 
@@ -34,6 +36,9 @@ PATIENCE = 10.0
 
 _IDLE = 5
 """Seconds that a connection may wait for its next request."""
+
+_PING = 20.0
+"""Seconds from one ping of a WebSocket to the next, and for its answer."""
 
 
 Serves: TypeAlias = Callable[[socket.socket], bool]
@@ -82,6 +87,12 @@ class BoundedHTTP(H11Protocol):
         if self._counted:
             super().data_received(data)
 
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        """Leave the connection to a WebSocket, which has pings in place of this clock."""
+        if self._late is not None:
+            self._late.cancel()
+        super().handle_websocket_upgrade(event)
+
     def on_response_complete(self) -> None:
         """Wait for the next request, and for this answer to be read, but not for long."""
         self._watch()
@@ -96,6 +107,17 @@ class BoundedHTTP(H11Protocol):
         # While there is an answer to come, the application keeps time.
         if self.cycle is None or self.cycle.response_complete:
             self.transport.abort()
+
+
+class BoundedWebSocket(WebSocketsSansIOProtocol):
+    """A connection that has become a WebSocket."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin; the client of a Unix socket is named by its account."""
+        super().connection_made(transport)
+        sock = transport.get_extra_info("socket")
+        if sock.family == socket.AF_UNIX:
+            self.client = f"uid {peer_of(sock)[1]}", 0
 
 
 class Patient:
@@ -127,7 +149,11 @@ def config_of(app: Any) -> Config:
     config = Config(
         app,
         http=BoundedHTTP,
-        ws="none",
+        ws=BoundedWebSocket,
+        ws_max_size=LONGEST_MESSAGE,
+        ws_ping_interval=_PING,
+        ws_ping_timeout=_PING,
+        ws_per_message_deflate=False,
         lifespan="off",
         interface="asgi3",
         log_config=None,

@@ -125,13 +125,16 @@ class KeyJudge:
             return None
         return user
 
-    def holds(self, asked: APICall) -> bool:
-        """Tell whether the key of a call that was permitted is still for it."""
+    def holds(self, asked: APICall, *, used: bool = False) -> bool:
+        """Tell whether the key of a call that was permitted is still for it.
+
+        :param used: whether its client has done something since, so that its session is not idle.
+        """
         if self._trusted and not asked.token:
             return True
         scope = BY_NAME[asked.action].scope
         if asked.token.startswith(PREFIX):
-            session = self._resources.sessions.find(asked.token, used=False)
+            session = self._resources.sessions.find(asked.token, used=used)
             user = None if session is None else self._user(session)
             return user is not None and scope in SCOPES_OF[user.role]
         key = self._resources.store.api_keys.find(asked.token)

@@ -79,6 +79,8 @@ def _responses(action: Action) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": action.summary}
     if action.work == "follow":
         answer["content"] = {action.media: {"schema": {"type": "string"}}}
+    elif action.work == "socket":
+        answer["description"] = "The WebSocket (RFC 6455), whose messages are objects of JSON"
     elif action.work == "document":
         answer["content"] = {JSON: {"schema": {"type": "object"}}}
     elif action.answer is not None:
@@ -88,6 +90,6 @@ def _responses(action: Action) -> dict[str, Any]:
             "description": HTTPStatus(status).phrase,
             "content": {PROBLEM: {"schema": ref("Problem")}},
         }
-        for status in _FAILURES
+        for status in (*_FAILURES, *((426,) if action.work == "socket" else ()))
     }
     return {str(action.status): answer, **problems}

@@ -20,6 +20,9 @@ LONGEST_BODY = 64 * KIB
 LONGEST_ASKED = 1 * MIB
 """Bytes of a line of the process that asks: an escaped character of a body has six."""
 
+LONGEST_MESSAGE = 16 * KIB
+"""Bytes of a message of a WebSocket."""
+
 LONGEST_ANSWER = 8 * MIB
 """Bytes of the body of an answer."""
 
@@ -85,8 +88,27 @@ class AnswerEnd:
     number: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallMessage:
+    """A message of the client of a WebSocket."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageTaken:
+    """The last message was taken: the next one may follow."""
+
+    number: int
+
+
 _KINDS: Mapping[str, type[Any]] = {
-    one.__name__.lower(): one for one in (APICall, CallDropped, APIAnswer, AnswerPart, AnswerEnd)
+    one.__name__.lower(): one
+    for one in (
+        *(APICall, CallDropped, APIAnswer, AnswerPart, AnswerEnd),
+        *(CallMessage, MessageTaken),
+    )
 }
 
 

@@ -63,8 +63,8 @@ from nacre.cli.serve.edge import parse_networks_option, parse_place
     "--ssh",
     metavar="ADDR:PORT",
     callback=parse_place,
-    help="Where the SSH server is, over which the console shows users their files. By default the "
-    "address that the API names.",
+    help="Where the SSH server is, over which the console has files and shells of users. By "
+    "default the address that the API names.",
 )
 @click.option(
     "--proxy-from",

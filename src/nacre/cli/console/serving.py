@@ -26,7 +26,7 @@ from nacre.cli.api.http import (
 )
 from nacre.cli.api.sessions.origins import WrongOrigin, rp_id_of
 from nacre.console.app import console_app
-from nacre.console.web.calls import api_at
+from nacre.console.connecting import api_at
 from nacre.daemon.processes.limits import allow_descriptors
 from nacre.errors import ConfigurationError, StateError
 from nacre.server.admission.networks import NetworkSet

@@ -1,4 +1,4 @@
-"""A session while it runs, in asciinema's player."""
+"""A session while it runs: to watch, in asciinema's player, and to join, in a terminal."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from starlette.responses import Response
 from nacre.console.web.calls import path_of, quoted
 from nacre.console.web.feeds import Feed
 from nacre.console.web.guard import PLAYER_POLICY
+from nacre.console.web.sockets import ConsoleSocket, SocketVisit, first_ended, text_of
 from nacre.console.web.streams import event_stream
-from nacre.console.web.visit import SEES, BrowserVisit, ConsolePage
+from nacre.console.web.visit import CHANGES, SEES, BrowserVisit, ConsolePage
 from nacre.limits import KIB
 
 _USUAL_SIZE = 80, 24
@@ -28,10 +29,17 @@ _KEPT = 256 * KIB
 """Characters of messages that wait for pages which are slow."""
 
 
+def _channel(visit: BrowserVisit | SocketVisit) -> str:
+    """Return what is behind a path for the session of a channel."""
+    channel = visit.asked("channel")
+    return f"?channel={channel}" if channel.isascii() and channel.isdecimal() else ""
+
+
 async def _show(visit: BrowserVisit) -> Response:
-    number, channel = visit.part("id"), visit.asked("channel")
-    events = f"/watch/{quoted(number)}/events" + (f"?channel={quoted(channel)}" if channel else "")
-    answer = visit.show("watch.html", number=number, events=events)
+    number, channel = visit.part("id"), _channel(visit)
+    events = f"/watch/{quoted(number)}/events{channel}"
+    join = f"/watch/{quoted(number)}/join{channel}"
+    answer = visit.show("watch.html", number=number, events=events, join=join)
     answer.headers["Content-Security-Policy"] = PLAYER_POLICY
     return answer
 
@@ -41,10 +49,7 @@ async def _events(visit: BrowserVisit) -> Response:
 
 
 async def _messages(visit: BrowserVisit) -> AsyncGenerator[str, None]:
-    path = path_of("connections", visit.part("id"), "watch")
-    channel = visit.asked("channel")
-    if channel.isascii() and channel.isdecimal():
-        path += f"?channel={channel}"
+    path = path_of("connections", visit.part("id"), "watch") + _channel(visit)
     with visit.console.feeds.joined(visit.own, path, WatchFeed) as feed:
         place = -1
         while True:
@@ -58,6 +63,33 @@ async def _messages(visit: BrowserVisit) -> AsyncGenerator[str, None]:
                 break
             await changed.wait()
     yield "event: done\ndata:\n\n"
+
+
+async def _show_join(visit: BrowserVisit) -> Response:
+    number, channel = visit.part("id"), _channel(visit)
+    watch = f"/watch/{quoted(number)}{channel}"
+    socket = f"/watch/{quoted(number)}/join/socket{channel}"
+    return visit.show("join.html", number=number, socket=socket, watch=watch)
+
+
+async def _join(visit: SocketVisit) -> None:
+    """Pass on what the session shows, and what is typed.
+
+    :raises APIRefused: nobody can join, or the API is gone.
+    :raises SocketRefused: the browser says something else.
+    """
+    path = path_of("connections", visit.part("id"), "join") + _channel(visit)
+    async with visit.console.api.dial(visit.session.token, path) as session:
+
+        async def show() -> None:
+            async for text in session:
+                await visit.pass_on(text)
+
+        async def type_in() -> None:
+            async for message in visit.messages():
+                await session.send({"typed": text_of(message, "typed")})
+
+        await first_ended(show(), type_in())
 
 
 class WatchFeed(Feed):
@@ -165,4 +197,7 @@ class Played:
 PAGES = (
     ConsolePage(method="GET", path="/watch/{id}", roles=SEES, answer=_show),
     ConsolePage(method="GET", path="/watch/{id}/events", roles=SEES, answer=_events),
+    ConsolePage(method="GET", path="/watch/{id}/join", roles=CHANGES, answer=_show_join),
 )
+
+SOCKETS = (ConsoleSocket(path="/watch/{id}/join/socket", roles=CHANGES, serve=_join),)

@@ -111,6 +111,13 @@ class BrowserSessions:
         """Tell whether a session that was found has not ended since."""
         return self._sessions.get(session.key) is session
 
+    def use(self, session: BrowserSession) -> bool:
+        """Tell whether a session that was found has not ended since; it is used now."""
+        if not self.holds(session):
+            return False
+        session.used = self._clock()
+        return True
+
     def _oldest(self, keys: Iterable[str]) -> str:
         return min(keys, key=lambda key: self._sessions[key].used)
 

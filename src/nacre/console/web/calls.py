@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import json
-import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import quote
 
 import httpx
 
-from nacre.errors import ConfigurationError
 from nacre.limits import MIB
-
-_PATIENCE = httpx.Timeout(60.0, connect=10.0)
-"""Seconds for each step of a call: the API answers within 30, and a stream has something to say
-more often."""
-
-_MOST_CONNECTIONS = 96
-"""Connections to the API, which takes 128: with those of streams."""
 
 _LONGEST_LINE = 8 * MIB
 """Characters of an event of a stream."""
-
-_HOST = "http://localhost"
-"""What is named where the API is a Unix socket."""
 
 
 class APIRefused(Exception):
@@ -43,16 +31,32 @@ class APIRefused(Exception):
         self.problem = problem or {}
 
 
+class APISocket(Protocol):
+    """An open WebSocket of the API."""
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        """Yield its messages up to its end."""
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        """Send an object of JSON, no faster than the API takes it; at the end do nothing."""
+
+
+Dial: TypeAlias = Callable[[str, str], AbstractAsyncContextManager[APISocket]]
+"""Opens a path of the API with a token; raises APIRefused if it is refused."""
+
+
 class ConsoleAPI:
     """The API as one program uses it; it belongs to a loop.
 
     :param key: the key that begins sessions; empty for a Unix socket of the same account.
     :param http: the client, whose base is the address of the API.
+    :param dial: opens a WebSocket of the API, as :meth:`dial` does.
     """
 
-    def __init__(self, key: str, http: httpx.AsyncClient) -> None:
+    def __init__(self, key: str, http: httpx.AsyncClient, dial: Dial) -> None:
         self.key = key
         self._http = http
+        self.dial = dial
         self._document: dict[str, Any] | None = None
 
     async def close(self) -> None:
@@ -75,7 +79,7 @@ class ConsoleAPI:
         """
         try:
             answer = await self._http.request(
-                method, path, params=query, json=body, headers=_authorization(token)
+                method, path, params=query, json=body, headers=authorization(token)
             )
         except httpx.HTTPError as error:
             raise _silent(error) from None
@@ -108,33 +112,12 @@ class ConsoleAPI:
     @asynccontextmanager
     async def _opened(self, token: str, path: str) -> AsyncIterator[httpx.Response]:
         try:
-            async with self._http.stream("GET", path, headers=_authorization(token)) as answer:
+            async with self._http.stream("GET", path, headers=authorization(token)) as answer:
                 if answer.status_code >= 400:
                     _answered(answer, await answer.aread())
                 yield answer
         except httpx.HTTPError as error:
             raise _silent(error) from None
-
-
-def api_at(place: str, key: str, authority: str | None = None) -> ConsoleAPI:
-    """Return the API at an address, or at the path of a Unix socket.
-
-    :param authority: the file with the certificates that its TLS is trusted by; None for those of
-        the system.
-    :raises ConfigurationError: the file can't be read.
-    """
-    limits = httpx.Limits(max_connections=_MOST_CONNECTIONS)
-    verify: ssl.SSLContext | bool = True
-    if authority is not None:
-        try:
-            verify = ssl.create_default_context(cafile=authority)
-        except OSError as error:
-            raise ConfigurationError(f"can't use {authority}: {error}") from error
-    uds = place if "://" not in place else None
-    transport = httpx.AsyncHTTPTransport(uds=uds, limits=limits, verify=verify)
-    base = _HOST if uds else place
-    http = httpx.AsyncClient(base_url=base, transport=transport, timeout=_PATIENCE, trust_env=False)
-    return ConsoleAPI(key, http)
 
 
 def path_of(*words: str) -> str:
@@ -149,19 +132,25 @@ def quoted(word: str) -> str:
     return {".": "%2E", "..": "%2E%2E"}.get(text, text)
 
 
-def _authorization(token: str) -> dict[str, str]:
+def authorization(token: str) -> dict[str, str]:
+    """Return the header that shows a token; none for an empty one."""
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _answered(answer: httpx.Response, content: bytes) -> Any:
     if answer.status_code < 400:
         return json.loads(content) if content else None
+    raise refused_with(answer.status_code, content)
+
+
+def refused_with(status: int, content: bytes) -> APIRefused:
+    """Return what a problem of the API says, for the person at the page."""
     try:
         problem = json.loads(content)
         detail = str(problem["detail"])
     except (ValueError, KeyError, TypeError):
-        problem, detail = {}, f"the API answers with status {answer.status_code}"
-    raise APIRefused(answer.status_code, detail, problem)
+        problem, detail = {}, f"the API answers with status {status}"
+    return APIRefused(status, detail, problem)
 
 
 async def _events(answer: httpx.Response) -> AsyncIterator[tuple[str, Any]]:

@@ -1,26 +1,20 @@
 """Connections to the SSH server in the names of users, who see their files over SFTP.
 
-The API gives a session of a user a password for one login. So nothing here decides what a user may
-do: the server does, as for any client of SFTP.
+Nothing here decides what a user may do: the server does, as for any client of SFTP.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
-from nacre.client.connect import connect
 from nacre.client.connection import Connection
-from nacre.client.identities import Identities
-from nacre.client.secrets import KEYBOARD_INTERACTIVE
 from nacre.console.web.browsers import BrowserSession
 from nacre.console.web.calls import APIRefused, ConsoleAPI, path_of
-from nacre.crypto.signatures.certified import plain
-from nacre.errors import HostKeyError, NacreError, SFTPError
-from nacre.keys import PublicKey
+from nacre.console.web.logins import SSHLogins
+from nacre.errors import NacreError, SFTPError
 from nacre.sftp.client.client import SFTPClient
 from nacre.wire.text import safe
 
@@ -35,45 +29,6 @@ IDLE = 60.0
 
 _AGAIN = 5.0
 """Seconds after which the API is asked again whether the session still holds."""
-
-_PATIENCE = 20.0
-"""Seconds for a login."""
-
-_KEEPALIVE = 15.0
-"""Seconds of silence after which the server is probed."""
-
-_RSA = "ssh-rsa"
-
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Where a server is reached that listens on all addresses."""
-
-
-class PinnedHostKeys:
-    """Trusts the host keys that the API names, and no others.
-
-    :param lines: the keys, a type and base64 each.
-    """
-
-    def __init__(self, lines: Sequence[str]) -> None:
-        self._lines = frozenset(lines)
-        self._types = frozenset(line.partition(" ")[0] for line in lines)
-
-    def algorithms(self, host: str, port: int, offered: tuple[str, ...]) -> tuple[str, ...]:
-        """Return ``offered``, with the algorithms of the known keys first."""
-
-        def other(name: str) -> bool:
-            found = plain(name)
-            return (_RSA if found.startswith("rsa-sha2-") else found) not in self._types
-
-        return tuple(sorted(offered, key=other))
-
-    async def check(self, host: str, port: int, address: str, key: PublicKey) -> None:
-        """Trust a known key.
-
-        :raises HostKeyError: it is none.
-        """
-        if str(key.plain) not in self._lines:
-            raise HostKeyError("the server has another host key than the API says")
 
 
 @dataclass(slots=True, eq=False)
@@ -104,19 +59,19 @@ class _SessionFiles:
 class FileConnections:
     """The connections, one for each session that uses files. It belongs to a loop.
 
-    :param address: where the SSH server is; None for where the API says.
     :param holds: tells whether a session of a browser has not ended.
+    :param logins: log in to the SSH server.
     """
 
     def __init__(
         self,
         api: ConsoleAPI,
         holds: Callable[[BrowserSession], bool],
-        address: tuple[str, int] | None = None,
+        logins: SSHLogins,
     ) -> None:
         self._api = api
         self._holds = holds
-        self._address = address
+        self._logins = logins
         self._places: dict[BrowserSession, _SessionFiles] = {}
 
     @asynccontextmanager
@@ -203,9 +158,8 @@ class FileConnections:
         self._end(place)
         if sum(one.opened is not None for one in self._places.values()) >= MOST_CONNECTIONS:
             raise APIRefused(503, "too many people are at their files: try again in a minute")
-        login = await self._api.call(session.token, "POST", path_of("own", "logins"))
         try:
-            connection = await self._log_in(login)
+            connection = await self._logins.log_in(session)
             try:
                 sftp = await connection.sftp()
             except BaseException:
@@ -215,24 +169,6 @@ class FileConnections:
             raise _not_opened(error) from None
         place.opened = _Opened(connection, sftp, now)
         return place.opened
-
-    async def _log_in(self, login: Mapping[str, Any]) -> Connection:
-        host, port = self._address or _first(login["addresses"])
-        name = login["name"]
-        answers = Identities(
-            name, host, password=login["password"], methods=(KEYBOARD_INTERACTIVE,), files=()
-        )
-        trust = PinnedHostKeys(login["host_keys"])
-        return await connect(
-            host,
-            port,
-            user=name,
-            credentials=answers,
-            trust=trust,
-            timeout=_PATIENCE,
-            keepalive=_KEEPALIVE,
-            config=None,
-        )
 
     def _rest(self, session: BrowserSession, place: _SessionFiles, found: _Opened) -> None:
         """End a connection soon that nothing uses."""
@@ -280,19 +216,6 @@ def _is_over(found: _Opened) -> bool:
     except NacreError:
         return True
     return found.connection.closed
-
-
-def _first(addresses: Sequence[str]) -> tuple[str, int]:
-    """Return the first address and port.
-
-    :raises APIRefused: there is none.
-    """
-    for one in addresses:
-        host, _, port = one.rpartition(":")
-        host = host.strip("[]")
-        if port.isdecimal():
-            return _ANY.get(host, host), int(port)
-    raise APIRefused(503, "the API does not say where the SSH server is: give the console --ssh")
 
 
 def _not_opened(error: Exception) -> APIRefused:

@@ -6,15 +6,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from nacre.console.shells.table import ConsoleShells
 from nacre.console.web.bodies import SentFiles
 from nacre.console.web.browsers import BrowserSession, BrowserSessions
 from nacre.console.web.calls import ConsoleAPI, path_of
 from nacre.console.web.charts import Throughput
 from nacre.console.web.feeds import Feeds
 from nacre.console.web.file_connections import FileConnections
+from nacre.console.web.logins import SSHLogins
 from nacre.console.web.rendering import Templates
 from nacre.console.web.uploads import Uploads
 from nacre.server.admission.bucket import Buckets
@@ -33,6 +35,7 @@ class Console:
     :ivar proxies: who is believed that a request comes from elsewhere.
     :ivar origin: that of the pages, as security keys have it; empty for none.
     :ivar sign_ins: how often each network may try to sign in.
+    :ivar logins: log users in to the SSH server; ``shells`` the shells of pages.
     :ivar files: the files of users; ``uploads`` those that are being written.
     :ivar feeds: what pages follow.
     :ivar throughput: of all connections, while somebody looks at them.
@@ -44,10 +47,22 @@ class Console:
     proxies: NetworkSet
     origin: str
     sign_ins: Buckets[bytes]
+    logins: SSHLogins
+    shells: ConsoleShells
     files: FileConnections
     uploads: Uploads
     feeds: Feeds
     throughput: Throughput = field(default_factory=Throughput)
+
+
+def address_of(asked: HTTPConnection, proxies: NetworkSet) -> str:
+    """Return the address of a browser: what a proxy that is believed has added last."""
+    host = asked.client.host if asked.client is not None else ""
+    if host in proxies:
+        # Some proxies, such as HAProxy, add a line of their own behind those of the client.
+        told = asked.headers.getlist("x-forwarded-for")
+        return (told[-1].rpartition(",")[2].strip() if told else "") or host
+    return host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +115,7 @@ class BrowserVisit:
     @property
     def address(self) -> str:
         """The address of the browser: what a proxy that is believed has added last."""
-        host = self.request.client.host if self.request.client is not None else ""
-        if host in self.console.proxies:
-            # Some proxies, such as HAProxy, add a line of their own behind those of the client.
-            told = self.request.headers.getlist("x-forwarded-for")
-            return (told[-1].rpartition(",")[2].strip() if told else "") or host
-        return host
+        return address_of(self.request, self.console.proxies)
 
     def part(self, name: str) -> str:
         """Return a part of the path."""

@@ -315,8 +315,9 @@ def check_installed() -> None:
 
     :raises ConfigurationError: it is not.
     """
-    if find_spec("starlette") is None or find_spec("uvicorn") is None:
+    needed = ("starlette", "uvicorn", "websockets")
+    if any(find_spec(one) is None for one in needed):
         raise ConfigurationError(
-            "--api needs starlette and uvicorn: install nacre with the extra api, "
+            f"--api needs {', '.join(needed)}: install nacre with the extra api, "
             "pip install 'nacre[api]'"
         )

@@ -36,6 +36,7 @@ SCOPES = {
     "log:read": "follow the log",
     "recordings:read": "list recordings, and play them",
     "watch:read": "watch sessions while they run",
+    "watch:write": "join sessions while they run: type at their terminals",
     "sessions:write": "sign users in with their passwords, who act within their roles then",
 }
 """What keys may be for."""

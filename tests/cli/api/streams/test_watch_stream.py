@@ -15,15 +15,16 @@ from nacre.cli.api.call import CheckedCall, Problem
 from nacre.cli.api.sessions.table import APISession
 from nacre.cli.api.streams import watch_stream as module
 from nacre.cli.api.streams.log_stream import COMMENT
-from nacre.cli.api.streams.watch_stream import WatchEvents, watch
+from nacre.cli.api.streams.messages import CallMessages
+from nacre.cli.api.streams.watch_stream import WatchEvents, join, watch
 from nacre.daemon.control.values import ControlError
-from nacre.daemon.recording.frames import frame
+from nacre.daemon.recording.frames import FrameReader, frame
 from nacre.daemon.watching.frames import WatchFrame
 
 
 def events(*frames: bytes) -> list[tuple[str, Any]]:
     watched = WatchEvents()
-    return [read(text) for data in frames for text in watched.feed(data)]
+    return [(name, dict(said)) for data in frames for name, said in watched.feed(data)]
 
 
 def read(text: str) -> tuple[str, Any]:
@@ -97,6 +98,66 @@ async def test_a_quiet_session_has_comments_and_the_end_closes_the_socket(
         assert read(text) == ("output", {"text": "x"})
     assert ours.recv(1) == b""
     ours.close()
+
+
+async def said_by_who_joins(
+    monkeypatch: pytest.MonkeyPatch, *texts: str
+) -> tuple[list[dict[str, Any]], bytes, int]:
+    """Join a session with these messages; return its events, what is typed, and what was taken."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    begun: list[bool] = []
+
+    def begin(_state: Path, _call: CheckedCall, joins: bool) -> tuple[Held, socket.socket]:
+        begun.append(joins)
+        return Held(theirs), theirs
+
+    monkeypatch.setattr(module, "_begin", begin)
+    left, found, typed = list(texts), [], b""
+
+    async def more() -> None:
+        if left:
+            assert messages.put(left.pop(0))
+
+    messages = CallMessages(more)
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(30), aclosing(join(Path(), CheckedCall(), messages)) as stream:
+        assert await anext(stream) == ""
+        await more()
+        data = frame(WatchFrame.OUTPUT, b"$ ")
+        ours.sendall(data)
+        found.append(json.loads(await anext(stream)))
+        while typed.count(b"\r") < sum(one.endswith(r'\r"}') for one in texts):
+            typed += await loop.sock_recv(ours, 1000)
+        ours.shutdown(socket.SHUT_WR)
+        found += [json.loads(text) async for text in stream]
+    ours.close()
+    assert begun == [True]
+    return found, typed, len(texts) - len(left)
+
+
+async def test_who_joins_gets_objects_and_types_what_messages_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = ['{"typed": "ls\\r"}', '{"typed": "\u00e4\\r"}']
+    found, typed, _ = await said_by_who_joins(monkeypatch, *texts)
+    assert found == [{"event": "output", "text": "$ "}, {"event": "end", "status": None}]
+    frames = FrameReader(WatchFrame)
+    assert list(frames.feed(typed)) == [
+        (WatchFrame.TYPED, b"ls\r"),
+        (WatchFrame.TYPED, "ä\r".encode()),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "[]", '{"size": 1}', '{"typed": 1}', '{"typed": "\\ud800"}', "[" * 9000]
+)
+async def test_a_message_that_says_something_else_ends_it(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    found, typed, count = await said_by_who_joins(monkeypatch, text, '{"later": 1}')
+    assert found[-1] == {"event": "end", "status": None}
+    assert (typed, count) == (b"", 1)
 
 
 async def test_what_can_not_be_watched_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
