@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyotp
 import pytest
-from playwright.sync_api import Dialog
+from playwright.sync_api import Dialog, Locator
 
 from interop.console.browsing import VisitedPage, Visitors, axe
 from interop.console.served import PASSWORD, ServedConsole
@@ -101,17 +101,23 @@ def test_an_admin_joins_a_session_of_ssh_and_types(
         ada.page.get_by_text("The session has ended with the exit status 5.").wait_for()
 
 
+def _at_prompt(visited: VisitedPage) -> Locator:
+    """Return the lines of a terminal when its shell has asked for a command."""
+    rows = visited.page.locator(".xterm-rows")
+    rows.get_by_text(re.compile(r"[$#]")).first.wait_for()
+    return rows
+
+
 def test_a_user_has_a_shell_which_outlives_the_connection_of_its_page(visitors: Visitors) -> None:
     with visitors.page("uma") as uma:
         uma.open("/terminal")
-        rows = uma.page.locator(".xterm-rows")
+        rows = _at_prompt(uma)
         uma.page.keyboard.type("kept=25; echo shell-$((20 + 5))\n")
         rows.get_by_text("shell-25").wait_for()
         _check(uma, axe())
         uma.page.evaluate("socket.close()")
         uma.page.get_by_text("The connection is lost: trying again.").wait_for()
         uma.page.locator("#state:empty").wait_for(state="attached")
-        uma.page.locator("textarea").focus()
         uma.page.keyboard.type("echo again-$kept\n")
         rows.get_by_text("again-25").wait_for()
         uma.page.keyboard.type("exit 6\n")
@@ -127,7 +133,7 @@ def test_a_program_writes_to_the_clipboard_once_that_is_switched_on(visitors: Vi
         )
         uma.open("/terminal")
         copy = "printf '\\033]52;c;%s\\007' $(printf {0} | base64); echo {0}-$((20 + 6))\n"
-        rows = uma.page.locator(".xterm-rows")
+        rows = _at_prompt(uma)
         uma.page.keyboard.type(copy.format("one"))
         rows.get_by_text("one-26").wait_for()
         uma.page.check("#clipboard")
