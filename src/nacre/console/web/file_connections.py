@@ -159,8 +159,8 @@ class FileConnections:
             yield found.sftp
 
     @asynccontextmanager
-    async def upload(self, session: BrowserSession) -> AsyncIterator[tuple[SFTPClient, SFTPClient]]:
-        """Yield the same for an upload, behind an SFTP session of its own.
+    async def upload(self, session: BrowserSession) -> AsyncIterator[SFTPClient]:
+        """Yield an SFTP session of its own for an upload, which counts as a transfer.
 
         Without its end, a file that is open in that one is an upload that has broken off.
 
@@ -169,7 +169,7 @@ class FileConnections:
         async with self._counted(session) as found:
             sftp = await found.connection.sftp()
             try:
-                yield sftp, found.sftp
+                yield sftp
             finally:
                 sftp.close()
 

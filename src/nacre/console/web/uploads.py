@@ -37,18 +37,14 @@ class ConsoleUpload:
 
     :ivar session: whose it is.
     :ivar size: bytes that are to come; None where that is not known.
-    :ivar replaces: whether a file of this name may be there.
-    :ivar sftp: the SFTP session that has nothing but this file; ``others`` is that of the user.
+    :ivar sftp: the SFTP session that has nothing but this file.
     :ivar written: bytes that have come.
     :ivar busy: whether a request writes to it now.
     """
 
     session: BrowserSession
-    path: str
     size: int | None
-    replaces: bool
     sftp: SFTPClient
-    others: SFTPClient
     file: SFTPFile
     stack: AsyncExitStack
     written: int = 0
@@ -69,14 +65,15 @@ class Uploads:
     ) -> str:
         """Begin an upload, and return its name.
 
+        :param replaces: whether a file of this name may be there.
         :raises APIRefused: the file can't be made.
         """
         if size is not None and not 0 <= size <= _LARGEST:
             raise APIRefused(422, "this is no size of a file")
         async with AsyncExitStack() as stack:
-            both = await stack.enter_async_context(self._connections.upload(session))
-            file = await both[0].open(path, "wb" if replaces else "xb")
-            upload = ConsoleUpload(session, path, size, replaces, *both, file, stack.pop_all())
+            sftp = await stack.enter_async_context(self._connections.upload(session))
+            file = await sftp.open(path, "wb" if replaces else "xb")
+            upload = ConsoleUpload(session, size, sftp, file, stack.pop_all())
         number = os.urandom(_NUMBER).hex()
         self._uploads[number] = upload
         self._wait(number, upload)
@@ -144,7 +141,7 @@ class Uploads:
         return upload
 
     async def cancel(self, session: BrowserSession, number: str) -> None:
-        """Give an upload up: it has broken off. What has come of a new file is removed.
+        """Give an upload up: it has broken off.
 
         :raises APIRefused: there is no such upload.
         """
@@ -180,11 +177,14 @@ class Uploads:
 
 
 async def _break_off(upload: ConsoleUpload) -> None:
+    """End an upload that is not whole.
+
+    The user's --partial-uploads says what becomes of what has come. Nothing is removed here: by its
+    name a file can be that of somebody else, who has made it meanwhile.
+    """
     async with upload.stack:
-        # Closed, the file would be whole. As it is, the user's --partial-uploads counts.
+        # Closed, the file would be whole.
         upload.sftp.close()
         with suppress(NacreError, OSError, TimeoutError):
             async with asyncio.timeout(_END):
                 await upload.sftp.wait_closed()
-                if not upload.replaces:
-                    await upload.others.remove(upload.path)
