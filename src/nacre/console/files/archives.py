@@ -30,6 +30,9 @@ _PIECE = 64 * KIB
 _MISSING = "not in this archive.txt"
 """The file that lists what could not be read."""
 
+_DIRECTORY, _FILE = (0o40755 << 16) | 0x10, 0o100644 << 16
+"""Type and mode as Unix has them, and the flag of directories of Windows."""
+
 _EARLIEST, _LATEST = 1980, 2107
 """The years that an archive can tell."""
 
@@ -151,4 +154,7 @@ def _info(name: str, modified: float) -> zipfile.ZipInfo:
     moment = time.gmtime(max(0.0, min(modified, 1 << 40)))[:6]
     if not _EARLIEST <= moment[0] <= _LATEST:
         moment = (_EARLIEST, 1, 1, 0, 0, 0)
-    return zipfile.ZipInfo(name, moment)
+    found = zipfile.ZipInfo(name, moment)
+    # Unpacked, a directory without x could not be entered.
+    found.external_attr = _DIRECTORY if name.endswith("/") else _FILE
+    return found
