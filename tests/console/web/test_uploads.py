@@ -109,3 +109,41 @@ def test_an_upload_that_breaks_off_replaces_nothing_where_uploads_are_atomic(
     assert uma.post(f"{path}/cancel").status_code == 200
     uma.get("/files")  # behind what the server does at the end of the upload
     assert (homes / "uma" / "a").read_text() == "before"
+
+
+@pytest.mark.parametrize("what", ["append", "finish"])
+def test_who_is_disabled_goes_on_with_no_upload(
+    uma: Browser, world: World, homes: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(file_connections, "_AGAIN", 0.0)
+    world.resources.store.change("uma", uploads="atomic", partial_uploads="remove")
+    _, number = begin(uma, "a", "5")
+    headers = {"X-CSRF": uma.csrf()}
+    path = f"/files/uploads/{number}"
+    if what == "finish":
+        sent = uma.client.post(f"{path}?offset=0", content=b"12345", headers=headers)
+        assert sent.json() == {"written": 5}
+    world.resources.store.change("uma", disabled=True)
+    if what == "append":
+        refused = uma.client.post(f"{path}?offset=0", content=b"12345", headers=headers)
+    else:
+        refused = uma.client.post(f"{path}/finish", data={"csrf": headers["X-CSRF"]})
+    assert (refused.status_code, refused.headers["location"]) == (303, "/sign-in")
+    assert "a" not in os.listdir(homes / "uma")
+
+
+def test_the_end_of_an_upload_may_be_asked_for_again(
+    uma: Browser, homes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer may be lost; the file is whole nevertheless."""
+    _, number = begin(uma, "a", "0")
+    for _ in range(2):
+        done = uma.post(f"/files/uploads/{number}/finish")
+        assert (done.status_code, done.json()) == (200, {"written": 0})
+    uma.client.cookies.clear()
+    uma.sign_in("otto")
+    assert uma.post(f"/files/uploads/{number}/finish").status_code == 404
+    monkeypatch.setattr(uploads, "_KNOWN", 0.0)
+    _, number = begin(uma, "b", "0")
+    assert uma.post(f"/files/uploads/{number}/finish").status_code == 200
+    assert uma.post(f"/files/uploads/{number}/finish").status_code == 404

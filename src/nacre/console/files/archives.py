@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from nacre.console.files.names import shown
 from nacre.console.web.calls import APIRefused
+from nacre.console.web.file_connections import AHEAD
 from nacre.errors import SFTPError
 from nacre.limits import KIB
 from nacre.sftp.client.client import SFTPClient
@@ -138,6 +139,7 @@ async def archive(sftp: SFTPClient, files: list[ArchivedFile]) -> AsyncIterator[
             except SFTPError as error:
                 missing.append(f"{shown(one.path)}: {error.strerror}\n")
                 continue
+            file.ahead = AHEAD
             async with file:
                 with made.open(_info(one.name, one.modified), "w", force_zip64=True) as entry:
                     while piece := await file.read(_PIECE):

@@ -19,8 +19,9 @@ from nacre.client.secrets import KEYBOARD_INTERACTIVE
 from nacre.console.web.browsers import BrowserSession
 from nacre.console.web.calls import APIRefused, ConsoleAPI, path_of
 from nacre.crypto.signatures.certified import plain
-from nacre.errors import HostKeyError, NacreError, SFTPError
+from nacre.errors import AuthenticationFailed, HostKeyError, NacreError, SFTPError
 from nacre.keys import PublicKey
+from nacre.limits import KIB
 from nacre.sftp.client.client import SFTPClient
 from nacre.wire.text import safe
 
@@ -32,6 +33,13 @@ MOST_TRANSFERS = 8
 
 IDLE = 60.0
 """Seconds after which a connection ends that nothing uses."""
+
+AHEAD = 512 * KIB
+"""Bytes that are read ahead of a browser, and that wait to be confirmed, of each file."""
+
+_REFUSED = 60.0
+"""Seconds for which a refused login counts: more of them would cost the console's address penalties
+and a ban, with the files of all users."""
 
 _AGAIN = 5.0
 """Seconds after which the API is asked again whether the session still holds."""
@@ -93,12 +101,23 @@ class _Opened:
 
 @dataclass(slots=True, eq=False)
 class _SessionFiles:
-    """What there is of a session: a lock for its login, and its transfers."""
+    """What there is of a session: a lock for its login, and its transfers.
+
+    :ivar opening: whether it logs in.
+    :ivar refused: why its login was refused a short while ago; None if it was not.
+    """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     opened: _Opened | None = None
     waiting: int = 0
     transfers: int = 0
+    opening: bool = False
+    refused: str | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Tell whether there is a connection, or will be one."""
+        return self.opening or self.opened is not None
 
 
 class FileConnections:
@@ -199,11 +218,28 @@ class FileConnections:
                         self._end(place)
                     raise
                 found.checked = now
-            return found
+            # While the API was asked, the connection may have ended, or was closed as idle.
+            if place.opened is found and not _is_over(found):
+                return found
         self._end(place)
-        if sum(one.opened is not None for one in self._places.values()) >= MOST_CONNECTIONS:
+        if place.refused is not None:
+            raise APIRefused(503, place.refused)
+        if sum(one.counts for one in self._places.values()) >= MOST_CONNECTIONS:
             raise APIRefused(503, "too many people are at their files: try again in a minute")
+        place.opening = True
+        try:
+            place.opened = await self._open(session, place)
+        finally:
+            place.opening = False
+        return place.opened
+
+    async def _open(self, session: BrowserSession, place: _SessionFiles) -> _Opened:
+        """Log in.
+
+        :raises APIRefused: the API or the server refuses it.
+        """
         login = await self._api.call(session.token, "POST", path_of("own", "logins"))
+        now = asyncio.get_running_loop().time()
         try:
             connection = await self._log_in(login)
             try:
@@ -212,9 +248,21 @@ class FileConnections:
                 connection.close()
                 raise
         except (NacreError, OSError) as error:
-            raise _not_opened(error) from None
-        place.opened = _Opened(connection, sftp, now)
-        return place.opened
+            refused = _not_opened(error)
+            if isinstance(error, AuthenticationFailed):
+                self._remember(session, place, refused.detail)
+            raise refused from None
+        return _Opened(connection, sftp, now)
+
+    def _remember(self, session: BrowserSession, place: _SessionFiles, reason: str) -> None:
+        """Have a refused login count for a while."""
+
+        def forget() -> None:
+            place.refused = None
+            self._tidy(session, place)
+
+        place.refused = reason
+        asyncio.get_running_loop().call_later(_REFUSED, forget)
 
     async def _log_in(self, login: Mapping[str, Any]) -> Connection:
         host, port = self._address or _first(login["addresses"])
@@ -261,8 +309,10 @@ class FileConnections:
 
     def _tidy(self, session: BrowserSession, place: _SessionFiles) -> None:
         """Forget a session of which there is nothing."""
-        if place.opened is None and not place.waiting and not place.transfers:
-            self._places.pop(session, None)
+        if place.counts or place.waiting or place.transfers or place.refused is not None:
+            return
+        if self._places.get(session) is place:
+            del self._places[session]
 
     async def close(self) -> None:
         """End all connections, and wait until they are closed."""
