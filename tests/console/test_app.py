@@ -279,3 +279,17 @@ def test_a_fault_shows_nothing_of_the_inside(world: World, monkeypatch: pytest.M
 def test_a_host_that_is_none_is_no_fault(world: World) -> None:
     answer = world.browser().get("/sign-in", headers={"Host": "["})
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/files/upload?path=/", "/files/folder?path=/"])
+def test_of_who_has_no_session_nothing_is_read(
+    world: World, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    async def read(_request: object) -> None:
+        raise AssertionError("it is read")
+
+    monkeypatch.setattr("nacre.console.app.read_files", read)
+    monkeypatch.setattr("nacre.console.app.read_form", read)
+    answer = Browser(world).client.post(path, files=[("file", ("a", b"a"))])
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+    assert answer.headers["connection"] == "close"

@@ -134,6 +134,9 @@ class _Pages:
 
     async def _answer(self, page: ConsolePage, visit: BrowserVisit) -> Response:
         if page.method == "POST":
+            # Who has no session has nothing read: files are long.
+            if page.roles and visit.session is None:
+                return RedirectResponse("/sign-in", 303, {"Connection": "close"})
             visit = await self._read(page, visit.request)
         if not page.roles:
             return await page.answer(visit)

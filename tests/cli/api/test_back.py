@@ -31,6 +31,10 @@ from nacre.cli.api.pipe import (
     value_of,
 )
 from nacre.cli.api.streams.messages import CallMessages
+from nacre.daemon.audit.events import EVENTS
+from nacre.daemon.audit.search import Search
+from nacre.daemon.audit.table import FILE as AUDIT_FILE
+from nacre.daemon.audit.table import AuditTable
 from nacre.daemon.control.values import ControlError
 from nacre.daemon.store.api_keys import SCOPES
 from nacre.daemon.store.store import FILE, UserStore
@@ -74,10 +78,12 @@ def token(tmp_path: Path) -> str:
 
 
 @asynccontextmanager
-async def running(state: Path) -> AsyncIterator[tuple[Link, asyncio.Task[None]]]:
+async def running(
+    state: Path, *, audited: bool = False
+) -> AsyncIterator[tuple[Link, asyncio.Task[None]]]:
     ours, theirs = socket.socketpair()
     alive, kept = os.pipe()
-    back = Back(state, audited=False)
+    back = Back(state, audited=audited)
     task = asyncio.create_task(back.run(theirs, alive))
     link = Link(*await asyncio.open_connection(sock=ours, limit=1 << 24))
     try:
@@ -282,3 +288,39 @@ async def test_it_ends_when_the_first_process_has(tmp_path: Path) -> None:
     async with running(tmp_path) as (link, task):
         link.writer.close()
         await task
+
+
+class Heard:
+    """Stands in for the control socket."""
+
+    def __init__(self, _state: Path) -> None:
+        pass
+
+    def __enter__(self) -> Heard:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def ask(self, _name: str, _told: object) -> list[object]:
+        return []
+
+
+async def test_the_audit_has_the_address_of_a_sign_in_that_was_refused(
+    tmp_path: Path, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(back_module, "ControlCaller", Heard)
+    AuditTable(tmp_path / AUDIT_FILE, create=True).close()
+    body = json.dumps({"name": "eve", "password": "x", "address": "203.0.113.9"})
+    async with running(tmp_path, audited=True) as (link, _):
+        assert (await link.ask("sessions.add", token, body=body))[0] == 401
+        assert (await link.ask("users.list", token))[0] == 200
+    table = AuditTable(tmp_path / AUDIT_FILE, create=False)
+    try:
+        found = [json.loads(one.fields) for one in Search().events(table)]
+    finally:
+        table.close()
+    refused, other = found
+    assert refused["client"] == "203.0.113.9"
+    assert "client" not in other
+    assert all(one.keys() <= EVENTS["api"] for one in found)

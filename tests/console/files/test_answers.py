@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from console.file_server import FileServer
 from console.world import Browser
 from nacre.console.web import file_connections
+from nacre.sftp.client.file import SFTPFile
 
 
 def test_a_special_file_is_not_opened(uma: Browser, homes: Path) -> None:
@@ -35,3 +38,21 @@ def test_answers_leave_nothing_open(uma: Browser, homes: Path, server: FileServe
         ranges = {"Range": "bytes=9-"}
         assert uma.get("/files/download?path=/a", headers=ranges).status_code == 416
     assert server.connections() == 1
+
+
+def test_little_is_read_ahead_of_a_browser(
+    uma: Browser, homes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (homes / "uma" / "sub").mkdir()
+    (homes / "uma" / "sub" / "big").write_bytes(b"\xff\xd8\xff" + bytes(1 << 20))
+    found: set[int] = set()
+    ask = SFTPFile._ask
+
+    def noted(file: SFTPFile) -> None:
+        found.add(file.ahead)
+        ask(file)
+
+    monkeypatch.setattr(SFTPFile, "_ask", noted)
+    for page in ("download?path=/sub/big", "image?path=/sub/big", "zip?path=/sub"):
+        assert uma.get(f"/files/{page}").status_code == 200
+    assert found == {file_connections.AHEAD}

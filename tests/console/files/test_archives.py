@@ -115,3 +115,12 @@ async def test_special_files_and_links_are_left_out(sftp: SFTPClient, tmp_path: 
     os.utime(tmp_path / "old", (0, 0))
     with await made_of(sftp, "/") as made:
         assert [(one.filename, one.date_time[0]) for one in made.infolist()] == [("old", 1980)]
+
+
+async def test_what_is_unpacked_can_be_entered_and_read(sftp: SFTPClient, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a").write_text("a")
+    with await made_of(sftp, "/") as made:
+        modes = {one.filename: one.external_attr >> 16 for one in made.infolist()}
+        assert modes == {"sub/": 0o40755, "sub/a": 0o100644}
+        assert made.getinfo("sub/").external_attr & 0x10

@@ -113,11 +113,14 @@ def test_an_upload_goes_on_where_it_was_cut_off(
     assert len({str(one.get("path")) for one in opened}) <= 1, "the server saw one file"
 
 
-def test_an_upload_that_is_given_up_leaves_nothing(uma: Browser, homes: Path) -> None:
+def test_an_upload_that_is_given_up_is_not_there_under_its_name(
+    uma: Browser, world: World, homes: Path
+) -> None:
+    world.resources.store.change("uma", uploads="atomic", partial_uploads="remove")
     number = begin(uma, "/", "big", 10)
     append(uma, number, 0, b"12345")
     assert uma.post(f"/files/uploads/{number}/cancel").status_code == 200
-    assert os.listdir(homes / "uma") == []
+    assert "big" not in os.listdir(homes / "uma")
     assert uma.post(f"/files/uploads/{number}/cancel").status_code == 404
 
 
@@ -275,7 +278,8 @@ def test_the_quota_of_the_user_holds(
     uma: Browser, world: World, homes: Path, server: FileServer
 ) -> None:
     """10 GB against a quota of 1 MB: what comes beyond is refused while it comes."""
-    world.resources.store.change("uma", quota_bytes=1_000_000)
+    removed = {"uploads": "atomic", "partial_uploads": "remove"}
+    world.resources.store.change("uma", quota_bytes=1_000_000, **removed)
     number = begin(uma, "/", "big", 10_000_000_000)
     assert append(uma, number, 0, bytes(500_000)).status_code == 200
     refused = append(uma, number, 500_000, bytes(1_000_000))
@@ -283,10 +287,10 @@ def test_the_quota_of_the_user_holds(
     assert "quota" in detail(refused).lower()
     assert refused.headers["connection"] == "close"
     assert uma.get(f"/files/uploads/{number}").status_code == 404
-    assert os.listdir(homes / "uma") == []
+    assert "big" not in os.listdir(homes / "uma")
     again = upload(uma, "/", ("big", bytes(2_000_000)))
     assert (again.status_code, "quota" in detail(again).lower()) == (422, True)
-    assert os.listdir(homes / "uma") == []
+    assert "big" not in os.listdir(homes / "uma")
 
 
 def test_who_is_disabled_loses_the_files_with_the_session(

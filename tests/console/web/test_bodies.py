@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import Message
 
+from nacre.console.web import bodies
 from nacre.console.web.bodies import SentFiles
 
 FORM = (
@@ -67,3 +71,25 @@ async def test_a_form_that_is_broken_or_too_long_is_refused(form: bytes) -> None
         await read()
     assert raised.value.status_code in (400, 413)
     assert raised.value.headers == {"Connection": "close"}
+
+
+async def test_the_fields_of_a_form_are_bounded_together() -> None:
+    field = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n' + b"a" * 4000 + b"\r\n"
+    with pytest.raises(HTTPException) as raised:
+        await SentFiles(pieces(field * 18 + b"--b--\r\n", 1000), "b").begin()
+    assert raised.value.status_code == 413
+    await SentFiles(pieces(field * 10 + b"--b--\r\n", 1000), "b").begin()
+
+
+async def test_the_fields_of_a_form_have_so_long_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(bodies, "FORM_PATIENCE", 0.01)
+    headers = [(b"content-type", b"multipart/form-data; boundary=b")]
+    request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
+    async with asyncio.timeout(25):
+        with pytest.raises(HTTPException) as raised:
+            await bodies.read_files(request)
+    assert (raised.value.status_code, raised.value.headers) == (408, {"Connection": "close"})

@@ -36,7 +36,7 @@ async def test_fields_are_read_and_the_last_one_counts() -> None:
 async def test_a_form_that_does_not_come_is_waited_for_so_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.01)
+    monkeypatch.setattr(module, "FORM_PATIENCE", 0.01)
     with pytest.raises(HTTPException) as raised:
         await read_form(request(endless=True))
     assert raised.value.status_code == 408

@@ -137,3 +137,17 @@ def test_a_one_time_password_expires_and_goes_with_its_user(store: UserStore) ->
     assert store.passwords.redeem("alice", new) is None
     with pytest.raises(UserStoreError, match="there is no user 'bob'"):
         store.passwords.issue("bob", "x")
+
+
+def test_a_guess_begins_no_transaction_that_writes(
+    store: UserStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    password = store.passwords.issue("alice", "192.0.2.7")
+
+    def refused(**_more: object) -> None:
+        raise AssertionError("it writes")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._database, "transaction", refused)
+        assert store.passwords.redeem("alice", "x" * len(password)) is None
+    assert store.passwords.redeem("alice", password) == "192.0.2.7"

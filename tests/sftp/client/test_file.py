@@ -328,3 +328,12 @@ async def test_text_is_encoded_with_one_byte_order_mark(both: Both) -> None:
         await file.flush()
         assert line.files.files["/t"].decode("utf-16") == "äö"
     assert file.closed
+
+
+async def test_no_more_is_read_ahead_than_the_file_says(both: Both) -> None:
+    async with await opened(both, "rb") as file:
+        file.ahead = 2 * both[0].session.read_size
+        asked = 0
+        while await file.read(10_000):
+            asked = max(asked, sum(size for size, _ in file._asked))
+        assert 0 < asked <= file.ahead

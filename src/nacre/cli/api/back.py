@@ -291,7 +291,7 @@ class Back:
         if not self._audited:
             return
         fields = {"key": told.key, "action": told.action, "target": told.target}
-        kept = {**fields, "status": told.status, "reason": told.reason}
+        kept = {**fields, "status": told.status, "reason": told.reason, "client": told.client}
         outcome = "success" if told.status < 400 else _OUTCOMES.get(told.status, "failure")
         said = written({name: one for name, one in kept.items() if one != ""})
         event = AuditEvent("", "", told.peer, "api", outcome, said)

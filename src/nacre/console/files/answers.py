@@ -16,6 +16,7 @@ from nacre.console.files.names import disposition, name_of
 from nacre.console.files.previews import HEAD, SANDBOX, image_type
 from nacre.console.files.ranges import Unsatisfiable, asked_range
 from nacre.console.web.calls import APIRefused
+from nacre.console.web.file_connections import AHEAD
 from nacre.console.web.visit import BrowserVisit
 from nacre.limits import KIB
 from nacre.sftp.client.client import SFTPClient
@@ -82,6 +83,7 @@ async def downloaded(visit: BrowserVisit, path: str) -> Response:
         if visit.request.method == "HEAD":
             return Response(status_code=status, headers=headers, media_type=_BINARY)
         file = await stack.enter_async_context(await sftp.open(path, "rb"))
+        file.ahead = AHEAD
         await file.seek(begin)
         pieces = _pieces(file, end - begin)
         held = stack.pop_all()
@@ -105,6 +107,7 @@ async def image(visit: BrowserVisit, path: str) -> Response:
         sftp = await stack.enter_async_context(visit.console.files.transfer(visit.own))
         size, _ = await size_of(sftp, path)
         file = await stack.enter_async_context(await sftp.open(path, "rb"))
+        file.ahead = AHEAD
         kind = image_type(await file.read(HEAD))
         if kind is None:
             raise APIRefused(415, "this is no image that can be shown")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from nacre.console.files.names import shown
 from nacre.console.web.calls import APIRefused
+from nacre.console.web.file_connections import AHEAD
 from nacre.errors import SFTPError
 from nacre.limits import KIB
 from nacre.sftp.client.client import SFTPClient
@@ -29,6 +30,9 @@ _PIECE = 64 * KIB
 
 _MISSING = "not in this archive.txt"
 """The file that lists what could not be read."""
+
+_DIRECTORY, _FILE = (0o40755 << 16) | 0x10, 0o100644 << 16
+"""Type and mode as Unix has them, and the flag of directories of Windows."""
 
 _EARLIEST, _LATEST = 1980, 2107
 """The years that an archive can tell."""
@@ -135,6 +139,7 @@ async def archive(sftp: SFTPClient, files: list[ArchivedFile]) -> AsyncIterator[
             except SFTPError as error:
                 missing.append(f"{shown(one.path)}: {error.strerror}\n")
                 continue
+            file.ahead = AHEAD
             async with file:
                 with made.open(_info(one.name, one.modified), "w", force_zip64=True) as entry:
                     while piece := await file.read(_PIECE):
@@ -151,4 +156,7 @@ def _info(name: str, modified: float) -> zipfile.ZipInfo:
     moment = time.gmtime(max(0.0, min(modified, 1 << 40)))[:6]
     if not _EARLIEST <= moment[0] <= _LATEST:
         moment = (_EARLIEST, 1, 1, 0, 0, 0)
-    return zipfile.ZipInfo(name, moment)
+    found = zipfile.ZipInfo(name, moment)
+    # Unpacked, a directory without x could not be entered.
+    found.external_attr = _DIRECTORY if name.endswith("/") else _FILE
+    return found

@@ -201,8 +201,8 @@ async def _append(visit: BrowserVisit) -> Response:
 
 
 async def _finish_upload(visit: BrowserVisit) -> Response:
-    upload = await visit.console.uploads.finish(visit.own, visit.part("id"))
-    return JSONResponse({"written": upload.written})
+    written = await visit.console.uploads.finish(visit.own, visit.part("id"))
+    return JSONResponse({"written": written})
 
 
 async def _cancel_upload(visit: BrowserVisit) -> Response:

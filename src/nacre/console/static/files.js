@@ -41,10 +41,25 @@ async function send(file, show) {
     fields.replace = "yes";
   }
   const path = `/files/uploads/${(await post(form.dataset.begin, fields)).id}`;
+  try {
+    await sendAll(path, file, show);
+  } catch (error) {
+    // Given up here, it does not wait on the server until it is idle for too long.
+    await post(`${path}/cancel`, {}).catch(() => {});
+    throw error;
+  }
+}
+
+async function sendAll(path, file, show) {
   let written = 0;
   let failures = 0;
-  while (written < file.size) {
+  for (;;) {
     try {
+      if (written >= file.size) {
+        // Asked again, the console answers the same.
+        await post(`${path}/finish`, {});
+        return;
+      }
       const body = file.slice(written, written + PIECE);
       const headers = { "X-CSRF": csrf, "Content-Type": "application/octet-stream" };
       const answer = await fetch(`${path}?offset=${written}`, { method: "POST", headers, body });
@@ -58,6 +73,9 @@ async function send(file, show) {
       }
       show(written, "Broken off, trying again");
       await paused(PAUSES[failures++]);
+      if (written >= file.size) {
+        continue;
+      }
       try {
         written = (await answered(await fetch(path))).written;
       } catch (again) {
@@ -67,7 +85,6 @@ async function send(file, show) {
       }
     }
   }
-  await post(`${path}/finish`, {});
 }
 
 function upload(file) {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from nacre.console.web.forms import check_origin
+from nacre.console.web.forms import FORM_PATIENCE, LONGEST, check_origin
 from nacre.limits import KIB
 
 PATIENCE = 30.0
@@ -91,14 +91,16 @@ class SentFiles:
         """
         async for _ in self._content():
             raise _wrong()  # something before the first part
-        count = 0
+        count, size = 0, 0
         while (part := await self._part()) is not None and part.filename is None:
             found = bytearray()
             async for piece in self._content():
                 found += piece
                 if len(found) > _LONGEST_FIELD:
                     raise _too_long()
-            count += 1
+            count, size = count + 1, size + len(part.name) + len(found)
+            if size > LONGEST:
+                raise _too_long()
             if count > _MOST_FIELDS:
                 raise _too_long()
             self.fields[part.name] = found.decode("utf-8", "replace")
@@ -184,5 +186,9 @@ async def read_files(request: Request) -> SentFiles | None:
     if form is None:
         return None
     found = SentFiles(patient(request), form[1])
-    await found.begin()
+    try:
+        async with asyncio.timeout(FORM_PATIENCE):
+            await found.begin()
+    except TimeoutError:
+        raise _slow() from None
     return found

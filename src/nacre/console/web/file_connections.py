@@ -14,7 +14,8 @@ from nacre.client.connection import Connection
 from nacre.console.web.browsers import BrowserSession
 from nacre.console.web.calls import APIRefused, ConsoleAPI, path_of
 from nacre.console.web.logins import SSHLogins
-from nacre.errors import NacreError, SFTPError
+from nacre.errors import AuthenticationFailed, NacreError, SFTPError
+from nacre.limits import KIB
 from nacre.sftp.client.client import SFTPClient
 from nacre.wire.text import safe
 
@@ -26,6 +27,13 @@ MOST_TRANSFERS = 8
 
 IDLE = 60.0
 """Seconds after which a connection ends that nothing uses."""
+
+AHEAD = 512 * KIB
+"""Bytes that are read ahead of a browser, and that wait to be confirmed, of each file."""
+
+_REFUSED = 60.0
+"""Seconds for which a refused login counts: more of them would cost the console's address penalties
+and a ban, with the files of all users."""
 
 _AGAIN = 5.0
 """Seconds after which the API is asked again whether the session still holds."""
@@ -48,12 +56,23 @@ class _Opened:
 
 @dataclass(slots=True, eq=False)
 class _SessionFiles:
-    """What there is of a session: a lock for its login, and its transfers."""
+    """What there is of a session: a lock for its login, and its transfers.
+
+    :ivar opening: whether it logs in.
+    :ivar refused: why its login was refused a short while ago; None if it was not.
+    """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     opened: _Opened | None = None
     waiting: int = 0
     transfers: int = 0
+    opening: bool = False
+    refused: str | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Tell whether there is a connection, or will be one."""
+        return self.opening or self.opened is not None
 
 
 class FileConnections:
@@ -114,8 +133,8 @@ class FileConnections:
             yield found.sftp
 
     @asynccontextmanager
-    async def upload(self, session: BrowserSession) -> AsyncIterator[tuple[SFTPClient, SFTPClient]]:
-        """Yield the same for an upload, behind an SFTP session of its own.
+    async def upload(self, session: BrowserSession) -> AsyncIterator[SFTPClient]:
+        """Yield an SFTP session of its own for an upload, which counts as a transfer.
 
         Without its end, a file that is open in that one is an upload that has broken off.
 
@@ -124,7 +143,7 @@ class FileConnections:
         async with self._counted(session) as found:
             sftp = await found.connection.sftp()
             try:
-                yield sftp, found.sftp
+                yield sftp
             finally:
                 sftp.close()
 
@@ -154,10 +173,27 @@ class FileConnections:
                         self._end(place)
                     raise
                 found.checked = now
-            return found
+            # While the API was asked, the connection may have ended, or was closed as idle.
+            if place.opened is found and not _is_over(found):
+                return found
         self._end(place)
-        if sum(one.opened is not None for one in self._places.values()) >= MOST_CONNECTIONS:
+        if place.refused is not None:
+            raise APIRefused(503, place.refused)
+        if sum(one.counts for one in self._places.values()) >= MOST_CONNECTIONS:
             raise APIRefused(503, "too many people are at their files: try again in a minute")
+        place.opening = True
+        try:
+            place.opened = await self._open(session, place)
+        finally:
+            place.opening = False
+        return place.opened
+
+    async def _open(self, session: BrowserSession, place: _SessionFiles) -> _Opened:
+        """Log in.
+
+        :raises APIRefused: the API or the server refuses it.
+        """
+        now = asyncio.get_running_loop().time()
         try:
             connection = await self._logins.log_in(session)
             try:
@@ -166,9 +202,21 @@ class FileConnections:
                 connection.close()
                 raise
         except (NacreError, OSError) as error:
-            raise _not_opened(error) from None
-        place.opened = _Opened(connection, sftp, now)
-        return place.opened
+            refused = _not_opened(error)
+            if isinstance(error, AuthenticationFailed):
+                self._remember(session, place, refused.detail)
+            raise refused from None
+        return _Opened(connection, sftp, now)
+
+    def _remember(self, session: BrowserSession, place: _SessionFiles, reason: str) -> None:
+        """Have a refused login count for a while."""
+
+        def forget() -> None:
+            place.refused = None
+            self._tidy(session, place)
+
+        place.refused = reason
+        asyncio.get_running_loop().call_later(_REFUSED, forget)
 
     def _rest(self, session: BrowserSession, place: _SessionFiles, found: _Opened) -> None:
         """End a connection soon that nothing uses."""
@@ -197,8 +245,10 @@ class FileConnections:
 
     def _tidy(self, session: BrowserSession, place: _SessionFiles) -> None:
         """Forget a session of which there is nothing."""
-        if place.opened is None and not place.waiting and not place.transfers:
-            self._places.pop(session, None)
+        if place.counts or place.waiting or place.transfers or place.refused is not None:
+            return
+        if self._places.get(session) is place:
+            del self._places[session]
 
     async def close(self) -> None:
         """End all connections, and wait until they are closed."""

@@ -15,7 +15,8 @@ LONGEST = 64 * KIB
 """Bytes of a form: as many as the API takes."""
 
 _MOST_FIELDS = 200
-_PATIENCE = 10.0
+
+FORM_PATIENCE = 10.0
 """Seconds that a form has to come."""
 
 _KIND = "application/x-www-form-urlencoded"
@@ -31,7 +32,7 @@ async def read_form(request: Request) -> dict[str, str]:
         raise HTTPException(415, "this is not a form")
     found = bytearray()
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(FORM_PATIENCE):
             async for part in request.stream():
                 found += part
                 if len(found) > LONGEST:

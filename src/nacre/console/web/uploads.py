@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from nacre.console.web.browsers import BrowserSession
 from nacre.console.web.calls import APIRefused
-from nacre.console.web.file_connections import FileConnections, told
+from nacre.console.web.file_connections import AHEAD, FileConnections, told
 from nacre.errors import NacreError
 from nacre.sftp.client.client import SFTPClient
 from nacre.sftp.client.file import SFTPFile
@@ -24,6 +24,9 @@ IDLE = 300.0
 
 _END = 10.0
 """Seconds that the end of an upload has which was given up."""
+
+_KNOWN = 60.0
+"""Seconds for which a finished upload is known."""
 
 _NUMBER = 16
 """Random bytes of the name of an upload."""
@@ -37,18 +40,14 @@ class ConsoleUpload:
 
     :ivar session: whose it is.
     :ivar size: bytes that are to come; None where that is not known.
-    :ivar replaces: whether a file of this name may be there.
-    :ivar sftp: the SFTP session that has nothing but this file; ``others`` is that of the user.
+    :ivar sftp: the SFTP session that has nothing but this file.
     :ivar written: bytes that have come.
     :ivar busy: whether a request writes to it now.
     """
 
     session: BrowserSession
-    path: str
     size: int | None
-    replaces: bool
     sftp: SFTPClient
-    others: SFTPClient
     file: SFTPFile
     stack: AsyncExitStack
     written: int = 0
@@ -62,6 +61,7 @@ class Uploads:
     def __init__(self, connections: FileConnections) -> None:
         self._connections = connections
         self._uploads: dict[str, ConsoleUpload] = {}
+        self._finished: dict[str, tuple[BrowserSession, int | None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(
@@ -69,14 +69,16 @@ class Uploads:
     ) -> str:
         """Begin an upload, and return its name.
 
+        :param replaces: whether a file of this name may be there.
         :raises APIRefused: the file can't be made.
         """
         if size is not None and not 0 <= size <= _LARGEST:
             raise APIRefused(422, "this is no size of a file")
         async with AsyncExitStack() as stack:
-            both = await stack.enter_async_context(self._connections.upload(session))
-            file = await both[0].open(path, "wb" if replaces else "xb")
-            upload = ConsoleUpload(session, path, size, replaces, *both, file, stack.pop_all())
+            sftp = await stack.enter_async_context(self._connections.upload(session))
+            file = await sftp.open(path, "wb" if replaces else "xb")
+            file.ahead = AHEAD
+            upload = ConsoleUpload(session, size, sftp, file, stack.pop_all())
         number = os.urandom(_NUMBER).hex()
         self._uploads[number] = upload
         self._wait(number, upload)
@@ -109,6 +111,7 @@ class Uploads:
         if upload.ending is not None:
             upload.ending.cancel()
         try:
+            await self._check(session, number)
             async for piece in pieces:
                 if upload.size is not None and upload.written + len(piece) > upload.size:
                     raise APIRefused(422, "more comes than was announced")
@@ -124,27 +127,53 @@ class Uploads:
                 self._wait(number, upload)
         return upload.written
 
-    async def finish(self, session: BrowserSession, number: str) -> ConsoleUpload:
-        """Close a file that is whole.
+    async def _check(self, session: BrowserSession, number: str) -> None:
+        """Have the API say now and then that the session holds, as for other pages.
+
+        :raises APIRefused: it does not: the upload has broken off.
+        """
+        try:
+            async with self._connections.opened(session):
+                pass
+        except APIRefused as error:
+            if error.status in (401, 403):
+                await self.discard(number)
+            raise
+
+    async def finish(self, session: BrowserSession, number: str) -> int:
+        """Close a file that is whole, and return its size.
+
+        A browser that has lost the answer may ask again, for a minute.
 
         :raises APIRefused: it is not, or the server refuses it.
         """
+        of, size = self._finished.get(number, (None, None))
+        if of is session:
+            if size is None:
+                raise APIRefused(409, "the file is being closed")
+            return size
+        self.find(session, number)
+        await self._check(session, number)
         upload = self.find(session, number)
         if upload.busy or upload.size not in (None, upload.written):
             raise APIRefused(409, f"{upload.written} bytes have come so far")
         self._forget(number)
+        self._finished[number] = (session, None)
         try:
             await upload.file.close()
         except BaseException as error:
+            del self._finished[number]
             await _break_off(upload)
             if isinstance(error, (NacreError, OSError)):
                 raise told(error) from None
             raise
+        self._finished[number] = (session, upload.written)
+        asyncio.get_running_loop().call_later(_KNOWN, self._finished.pop, number, None)
         await upload.stack.aclose()
-        return upload
+        return upload.written
 
     async def cancel(self, session: BrowserSession, number: str) -> None:
-        """Give an upload up: it has broken off. What has come of a new file is removed.
+        """Give an upload up: it has broken off.
 
         :raises APIRefused: there is no such upload.
         """
@@ -180,11 +209,14 @@ class Uploads:
 
 
 async def _break_off(upload: ConsoleUpload) -> None:
+    """End an upload that is not whole.
+
+    The user's --partial-uploads says what becomes of what has come. Nothing is removed here: by its
+    name a file can be that of somebody else, who has made it meanwhile.
+    """
     async with upload.stack:
-        # Closed, the file would be whole. As it is, the user's --partial-uploads counts.
+        # Closed, the file would be whole.
         upload.sftp.close()
         with suppress(NacreError, OSError, TimeoutError):
             async with asyncio.timeout(_END):
                 await upload.sftp.wait_closed()
-                if not upload.replaces:
-                    await upload.others.remove(upload.path)

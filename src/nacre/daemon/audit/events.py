@@ -59,7 +59,7 @@ EVENTS: Mapping[str, frozenset[str]] = {
     "lost": frozenset({"op", "path", "reason"}),
     "closed": frozenset({"reason"}),
     "watch": frozenset({"op", "channel", "by", "joins", "quiet"}),
-    "api": frozenset({"key", "action", "target", "status", "reason"}),
+    "api": frozenset({"key", "action", "target", "status", "reason", "client"}),
     "audit": frozenset({"op", "lost", "reason", "removed", "through", "hash", "keep", "hook"}),
 }
 """The events, and the fields that each may have."""

@@ -100,6 +100,10 @@ class Passwords:
         """
         now = time.time() if now is None else now
         row = (ONE_TIME.c.hash == _digest(password)) & (ONE_TIME.c.user == name)
+        # Logins of strangers come here with whatever they have guessed: they do not wait to write.
+        with self._database.reading() as connection:
+            if connection.execute(select(ONE_TIME.c.until).where(row)).first() is None:
+                return None
         with self._database.transaction() as connection:
             found = connection.execute(select(ONE_TIME.c.address, ONE_TIME.c.until).where(row))
             kept = found.one_or_none()

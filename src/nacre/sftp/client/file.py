@@ -25,7 +25,7 @@ _FIRST_READ = 32 * KIB
 """Bytes of the first READ of a file, and of the first after a seek."""
 
 _AHEAD = 8 * MIB
-"""Bytes requested ahead of the reader, and bytes written but not yet confirmed, at most."""
+"""What a file has of :attr:`SFTPFile.ahead` at first."""
 
 
 class SFTPFile(Closes):
@@ -36,6 +36,8 @@ class SFTPFile(Closes):
 
     :ivar name: the path, as the caller gave it.
     :ivar closed: whether it is closed.
+    :ivar ahead: bytes requested ahead of the reader, and bytes written but not yet confirmed, at
+        most. A program with many open files takes fewer.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class SFTPFile(Closes):
     ) -> None:
         self.name = name
         self.closed = False
+        self.ahead = _AHEAD
         self._session = session
         self._handle = handle
         self._readable = readable
@@ -165,7 +168,7 @@ class SFTPFile(Closes):
             self._asked.clear()
         else:
             self._request = self._session.read_size
-            self._depth = min(2 * self._depth, max(1, _AHEAD // self._request))
+            self._depth = min(2 * self._depth, max(1, self.ahead // self._request))
             self._ask()
         return True
 
@@ -217,7 +220,7 @@ class SFTPFile(Closes):
             left = left[len(part) :]
             if self._filled == session.write_size:
                 self._send_block()
-                while self._unconfirmed >= _AHEAD:
+                while self._unconfirmed >= self.ahead:
                     await self._wait_confirmed()
                     self._raise_failure()
         return len(view)

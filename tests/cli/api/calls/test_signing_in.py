@@ -83,6 +83,7 @@ def test_each_refusal_looks_like_the_others_and_the_log_has_the_reason(
     assert (problem.status, problem.detail[:18]) == (401, "the name, the pass")
     assert why in problem.logged
     assert why not in problem.detail
+    assert problem.offence == "authfail"
 
 
 def test_who_has_a_second_factor_shows_it_and_a_code_counts_once(resources: Resources) -> None:
@@ -130,6 +131,7 @@ def test_from_a_banned_network_nobody_signs_in_and_the_answer_does_not_tell(
     problem = refused(resources)
     assert (problem.status, problem.logged) == (401, "the network is banned")
     assert "banned" not in problem.detail
+    assert problem.offence == "", "a ban does not prolong itself"
     resources.store.bans.remove([network])
     done = sign_in(resources, call())
     assert done["name"] == "alice"
@@ -295,3 +297,30 @@ def test_an_origin_where_browsers_have_no_keys_is_told_whoever_signs_in(
     for name in ("alice", "nobody"):
         problem = refused(resources, name=name, origin="http://files.example.org")
         assert (problem.status, "HTTPS" in problem.detail) == (422, True)
+
+
+def test_the_second_step_checks_the_address_and_bans_as_the_first(resources: Resources) -> None:
+    add(resources)
+    key = enrol(resources, resources.store.user("alice"))
+    given = answer(key, asked(resources))
+    wrong = CheckedCall(body={**given.body, "address": "nonsense"})
+    with pytest.raises(Problem) as raised:
+        confirm(resources, wrong)
+    assert raised.value.status == 422
+    network = parse_network("192.0.2.0/24")
+    resources.store.bans.put([Ban(network, 0)])
+    assert refused_answer(resources, given) == "the network is banned"
+    resources.store.bans.remove([network])
+    assert confirm(resources, given)
+
+
+def test_a_ticket_that_is_too_old_is_no_offence_and_a_wrong_code_is(resources: Resources) -> None:
+    add(resources)
+    enrol(resources, resources.store.user("alice"))
+    resources.store.factors.enrol("alice", SECRET)
+    body = {"name": "alice", "address": "192.0.2.7", "code": "aaaa bbbb cccc dddd"}
+    tickets = {"0" * 64: "", asked(resources)["ticket"]: "authfail"}
+    for ticket, offence in tickets.items():
+        with pytest.raises(Problem) as raised:
+            confirm(resources, CheckedCall(body={**body, "ticket": ticket}))
+        assert (raised.value.status, raised.value.offence) == (401, offence)

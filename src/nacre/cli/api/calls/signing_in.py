@@ -41,13 +41,13 @@ class SignInRefused(Problem):
     """Somebody may not sign in.
 
     :param reason: for the log: why.
+    :param guessed: whether something may have been guessed, which is an offence.
     """
 
-    offence = "authfail"
-
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, guessed: bool = True) -> None:
         super().__init__(401, _WRONG)
         self.logged = reason
+        self.offence = "authfail" if guessed else ""
 
 
 class SecondFactorAsked(Problem):
@@ -72,17 +72,15 @@ def sign_in(resources: Resources, call: CheckedCall) -> object:
     :raises Problem: it is refused, or the second factor is asked for.
     """
     name, address = call.body["name"], call.body["address"]
-    try:
-        ip_address(address)
-    except ValueError:
-        raise Problem(422, "address is to be the IP address of the user's client") from None
+    _check_address(address)
     if "origin" in call.body:
         checked_rp_id(call.body["origin"])
     if not resources.sign_ins.take(network_of(address, _BITS)):
         raise Problem(429, "too many sign-ins: wait a minute", {"Retry-After": "60"})
     given = call.body["password"].encode("utf-8", "surrogateescape")
     user = resources.store.find(name)
-    reason = "the network is banned" if resources.bans_refuse(address) else _refusal(user, address)
+    _check_ban(resources, address, given)
+    reason = _refusal(user, address)
     if user is None or user.password is None or reason is not None:
         verify_unknown(given)
         raise SignInRefused(reason or "the user has no password")
@@ -99,9 +97,12 @@ def confirm(resources: Resources, call: CheckedCall) -> object:
     :raises Problem: it is refused.
     """
     name, address = call.body["name"], call.body["address"]
+    _check_address(address)
+    _check_ban(resources, address)
     challenge = resources.challenges.take(call.body["ticket"], "sign-in")
     if challenge is None or (challenge.user, challenge.address) != (name, address):
-        raise SignInRefused("the challenge is unknown, was used, or is too old")
+        # That of somebody who was slow, or whom others have pushed out. No ticket can be guessed.
+        raise SignInRefused("the challenge is unknown, was used, or is too old", guessed=False)
     user = resources.store.find(name)
     reason = _refusal(user, address)
     if user is None or reason is not None:
@@ -115,6 +116,29 @@ def confirm(resources: Resources, call: CheckedCall) -> object:
     if reason is not None:
         raise SignInRefused(reason)
     return _begun(user, resources, address)
+
+
+def _check_address(address: str) -> None:
+    """Check that an address is one.
+
+    :raises Problem: it is none.
+    """
+    try:
+        ip_address(address)
+    except ValueError:
+        raise Problem(422, "address is to be the IP address of the user's client") from None
+
+
+def _check_ban(resources: Resources, address: str, password: bytes | None = None) -> None:
+    """Check that the network of an address is not banned.
+
+    :param password: what was given: a refusal takes as long as it takes to verify one.
+    :raises SignInRefused: it is. That is no offence, or a ban would prolong itself.
+    """
+    if resources.bans_refuse(address):
+        if password is not None:
+            verify_unknown(password)
+        raise SignInRefused("the network is banned", guessed=False)
 
 
 def _begun(user: User, resources: Resources, address: str) -> dict[str, Any]:
