@@ -13,6 +13,7 @@ from nacre.console.web import file_connections
 from nacre.console.web.browsers import BrowserSession
 from nacre.console.web.calls import APIRefused, ConsoleAPI
 from nacre.console.web.file_connections import FileConnections, told
+from nacre.console.web.logins import SSHLogins
 from nacre.errors import AuthenticationFailed, ConnectionLost, NoSuchFile, SFTPError
 
 
