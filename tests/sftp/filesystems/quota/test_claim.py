@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nacre.limits import MIB
+from nacre.sftp.filesystems.quota import claim as module
 from nacre.sftp.filesystems.quota.claim import (
     ACQUIRE,
     ANSWER,
@@ -78,6 +80,26 @@ def test_a_claim_holds_until_its_time(given: Given) -> None:
     assert not given.claim.holds()
 
 
+def test_a_claim_does_not_outlive_a_start_of_the_system(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = Claim(7, since_start() + 60_000_000_000, Ahead(1, 2, 3, 4, 5))
+    said.write(given.file.fileno())
+    assert Claim.read(given.file.fileno()) == said
+    assert given.claim.holds()
+    monkeypatch.setattr(module, "_own_boot", lambda: b"of another start")
+    assert Claim.read(given.file.fileno()) == Claim()
+    assert given.claim.holds()  # it knows the server's start, and reads none itself
+    said.write(given.file.fileno())
+    assert Claim.read(given.file.fileno()) == said
+    assert not given.claim.holds()
+
+
+def test_no_program_inherits_a_ledger_or_its_claim(given: Given) -> None:
+    for file in (given.ledger, given.claim._file):
+        assert not os.get_inheritable(file.fileno())
+
+
 def test_an_answer_to_an_earlier_question_is_none(given: Given) -> None:
     assert not given.claim.acquire(0.01)
     given.server.recv(REQUEST_SIZE)
@@ -121,7 +143,12 @@ def test_a_server_that_ends_is_an_error(given: Given) -> None:
 def test_figures_that_go_further_never_go_back() -> None:
     assert Ahead(1, 9, 9, 9, 9).extended(Ahead(1, 3, 12, 1, 11)) == Ahead(1, 9, 12, 9, 11)
     assert Ahead(1, 9, 9, 9, 9).extended(Ahead(2, 3, 4, 1, 11)) == Ahead(2, 3, 4, 9, 11)
-    assert Ahead(2, 9, 9, 9, 9).extended(Ahead(1, 30, 40, 1, 1)) == Ahead(2, 9, 9, 9, 9)
+
+
+def test_the_period_that_is_asked_for_holds_also_if_it_began_earlier() -> None:
+    daily, total = Ahead(86400, 9, 9, 9, 9), Ahead(0, 30, 40, 1, 1)
+    assert daily.extended(total) == Ahead(0, 30, 40, 9, 9)
+    assert total.extended(daily) == Ahead(86400, 9, 9, 9, 9)
 
 
 @pytest.mark.parametrize(

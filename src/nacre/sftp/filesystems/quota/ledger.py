@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
-from nacre.sftp.filesystems.quota.claim import Ahead, LedgerClaim
+from nacre.sftp.filesystems.quota.claim import Ahead, LedgerClaim, this_boot
 from nacre.sftp.protocol.status import ToldError
 
 _MAGIC = b"nacreLG1"
@@ -47,7 +47,6 @@ _LOOKS = 50
 
 _PAUSE, _LONGEST_PAUSE = 0.0001, 0.01
 _MOST, _LATEST = (1 << 63) - 1, (1 << 64) - 1
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def asked(data: bytes) -> bool:
@@ -274,14 +273,6 @@ def open_private(directory: Path, name: str, longest: int) -> FileIO:
     return file
 
 
-def this_boot() -> bytes:
-    """Return 16 bytes that are others after each start of the system; zeros if it has none."""
-    try:
-        return bytes.fromhex(_BOOT.read_text().strip().replace("-", ""))[:16].ljust(16, b"\0")
-    except (OSError, ValueError):
-        return bytes(16)
-
-
 def read_ledger(directory: Path, user: str) -> Usage | None:
     """Return a user's figures; None if there is no ledger yet. Blocks for half a second at most.
 
@@ -337,10 +328,11 @@ def taken_ledger(data: bytes, after: Ahead | None) -> bytes:
 
 def count_ahead(usage: Usage, ahead: Ahead) -> None:
     """Count as transferred what a server may have transferred that has died."""
-    if ahead.period > usage.period:
+    if not ahead.up and not ahead.down:
+        return  # it has transferred nothing that is limited
+    if ahead.period != usage.period:
         usage.period, usage.up, usage.down = ahead.period, 0, 0
-    if ahead.period == usage.period:
-        usage.up, usage.down = max(usage.up, ahead.up), max(usage.down, ahead.down)
+    usage.up, usage.down = max(usage.up, ahead.up), max(usage.down, ahead.down)
 
 
 def is_from_here(data: bytes) -> bool:
