@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import selectors
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,16 +15,17 @@ from typing import Any
 
 import pytest
 
+from nacre.daemon.nodes import ledgers as module
 from nacre.daemon.nodes import tables
-from nacre.daemon.nodes.ledger_rows import GRACE
-from nacre.daemon.nodes.ledgers import LedgerKeeper
+from nacre.daemon.nodes.ledger_rows import GRACE, PendingRow, TakenRow
+from nacre.daemon.nodes.ledgers import LedgerKeeper, _Held
 from nacre.daemon.nodes.tables import DatabaseConnection
 from nacre.daemon.nodes.values import NodeIdentity
 from nacre.daemon.store.postgres.store_url import StoreURL
 from nacre.daemon.store.values import LedgerKey
 from nacre.limits import KIB, MIB
 from nacre.sftp.filesystems.local import LocalFilesystem
-from nacre.sftp.filesystems.quota.claim import since_start
+from nacre.sftp.filesystems.quota.claim import ACQUIRE, Ahead, ClaimRequest, since_start
 from nacre.sftp.filesystems.quota.counted import QuotaFilesystem
 from nacre.sftp.filesystems.quota.ledger import Usage
 from nacre.sftp.filesystems.quota.limits import QuotaLimits
@@ -312,6 +316,61 @@ def test_a_connection_that_breaks_loses_nothing(
         put(second, "/b", 20)
         put(first, "/c", 30)
         assert usage(second).bytes == 60
+
+
+@pytest.fixture
+def idle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[LedgerKeeper, list[float | None]]]:
+    """A keeper without a thread or a database, and for how long it means to wait each time."""
+    url: Any = None
+    keeper = LedgerKeeper(url, tmp_path)
+    keeper._lease = lambda: (1, since_start() + 600_000_000_000)
+    keeper._visitors.register(keeper._wakeup, selectors.EVENT_READ)
+    select, pauses = keeper._visitors.select, list[float | None]()
+
+    def wait(seconds: float | None) -> Any:
+        pauses.append(seconds)
+        return select(0)
+
+    monkeypatch.setattr(keeper._visitors, "select", wait)
+    monkeypatch.setattr(module, "pending_ledgers", lambda connection, lease: [])
+    monkeypatch.setattr(module, "leave_ledger", lambda *given: None)
+    yield keeper, pauses
+    keeper.close()
+
+
+@pytest.mark.parametrize("lapsed", [True, False], ids=["lapsed", "none"])
+def test_a_server_without_a_lease_waits_and_does_not_spin(
+    idle: tuple[LedgerKeeper, list[float | None]], lapsed: bool
+) -> None:
+    keeper, pauses = idle
+    keeper._lease = lambda: (1, 0) if lapsed else None
+    connection: Any = None
+    with keeper._admit(ALICE) as file, socket.socket(fileno=os.dup(file.fileno())) as session:
+        session.send(ClaimRequest(ACQUIRE, 1, Ahead()).encode())
+        while not keeper._waiting:
+            keeper._turn(connection)
+        pauses.clear()
+        for _ in range(20):
+            keeper._turn(connection)
+        assert min(one or 0.0 for one in pauses) > 0.001
+        assert (pauses[-1] or 0.0) >= 0.05
+    keeper._turn(connection)
+
+
+def test_a_ledger_that_no_session_has_any_more_is_handed_over_once(
+    idle: tuple[LedgerKeeper, list[float | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper, pauses = idle
+    monkeypatch.setattr(
+        module, "pending_ledgers", lambda connection, lease: [PendingRow(ALICE, True, 0)]
+    )
+    keeper._held[ALICE] = _Held(1, TakenRow(None, b"", Ahead(), 0, 0))
+    connection: Any = None
+    keeper._turn(connection)
+    assert not keeper._held
+    assert (pauses[-1] or 0.0) > 0.05
 
 
 def test_no_thread_is_left(server: Callable[[str], Server], root: Path) -> None:

@@ -76,8 +76,8 @@ _LOOK = 1.0
 _AGAIN = 0.5
 """Seconds from asking for a ledger to asking once more."""
 
-_BUSY = 0.002
-"""Seconds to the next attempt to lock a ledger."""
+_BUSY, _BUSIEST = 0.002, 0.05
+"""Seconds to the next attempt to lock a ledger: they grow from one attempt to the next."""
 
 _PAUSE = 0.5
 """Seconds from a database that fails to the next attempt."""
@@ -146,6 +146,7 @@ class LedgerKeeper:
         self._wanted: set[LedgerKey] = set()
         self._again: dict[LedgerKey, float] = {}
         self._looked = self._wrote = float("-inf")
+        self._pause = _BUSY
         self._heard = self._failed = False
 
     def begin(self, lease: Callable[[], Lease | None], fail: Failure) -> None:
@@ -275,9 +276,14 @@ class LedgerKeeper:
                 busy = self._serve(connection, key, lease) or busy
             self._write_all(connection)
             self._failed = False
+            seconds = self._seconds()
         else:
-            busy = bool(self._waiting)  # there will be one in a moment
-        for found, _ in self._visitors.select(_BUSY if busy else self._seconds()):
+            busy, seconds = bool(self._waiting), _LOOK  # there will be one in a moment
+        if busy:
+            seconds, self._pause = self._pause, min(1.5 * self._pause, _BUSIEST)
+        else:
+            self._pause = _BUSY
+        for found, _ in self._visitors.select(seconds):
             if found.data is not None:
                 self._read(connection, found.data)
             elif found.fileobj is self._wakeup:
@@ -359,6 +365,7 @@ class LedgerKeeper:
         """Get the ledger that sessions wait for; tell whether to try again at once."""
         number, until = lease
         if until <= since_start():
+            self._again[key] = time.monotonic() + _AGAIN
             return False
         held = self._held.get(key)
         if held is None or held.lease != number:
@@ -374,8 +381,9 @@ class LedgerKeeper:
                 self._loading[key] = number, row
             if not self._load(key):
                 return True
-        elif key in self._wanted:
-            return False  # another server is first
+        elif key in self._wanted:  # another server is first
+            self._again[key] = held.since + HOLD
+            return False
         with self._locked(key) as files:
             if files is None:
                 return True
@@ -446,10 +454,7 @@ class LedgerKeeper:
         for key in list(self._wanted):
             if now < self._held[key].since + HOLD:
                 continue
-            if self._leave(connection, key):
-                self._wanted.discard(key)
-            else:
-                busy = True
+            busy = not self._leave(connection, key) or busy
         return busy
 
     def _leave(self, connection: DatabaseConnection, key: LedgerKey) -> bool:
@@ -463,6 +468,7 @@ class LedgerKeeper:
             data = sent_ledger(os.pread(ledger, LONGEST, 0))
             leave_ledger(connection, key, held.lease, data, held.asked)
         del self._held[key]
+        self._wanted.discard(key)
         return True
 
     def _leave_all(self, connection: DatabaseConnection) -> None:
