@@ -41,6 +41,7 @@ from nacre.daemon.store.values import LedgerKey, usage_directory
 from nacre.sftp.filesystems.quota.claim import (
     ACQUIRE,
     ANSWER,
+    REFUSED,
     REQUEST_SIZE,
     TELL,
     Claim,
@@ -99,10 +100,10 @@ class _Visitor:
         self.key, self.sock = key, sock
         self.number = 0
 
-    def answer(self) -> None:
+    def answer(self, done: bool = True) -> None:
         """Answer what was asked last; one who has left, or reads nothing, gets no answer."""
         with suppress(OSError):
-            self.sock.send(ANSWER.pack(self.number))
+            self.sock.send(ANSWER.pack(self.number if done else self.number | REFUSED))
 
 
 class _Held:
@@ -344,8 +345,8 @@ class LedgerKeeper:
     ) -> None:
         """Tell the database of a ledger, whichever process of this server has it.
 
-        The session holds the lock of the ledger meanwhile. There is no answer if the lease has lost
-        the ledger.
+        The session holds the lock of the ledger meanwhile. It is refused if the lease has lost the
+        ledger.
         """
         key = visitor.key
         with self._claim(key) as file, open_private(*self._place(key)) as ledger:
@@ -358,8 +359,7 @@ class LedgerKeeper:
                 done = extend_ledger(connection, key, claim.owner, ahead)
                 if done:
                     claim._replace(ahead=ahead).write(file.fileno())
-        if done:
-            visitor.answer()
+        visitor.answer(done)
 
     def _serve(self, connection: DatabaseConnection, key: LedgerKey, lease: Lease) -> bool:
         """Get the ledger that sessions wait for; tell whether to try again at once."""

@@ -17,6 +17,7 @@ from nacre.sftp.filesystems.quota.claim import (
     ACQUIRE,
     ANSWER,
     EXTEND,
+    REFUSED,
     REQUEST_SIZE,
     Ahead,
     Claim,
@@ -26,7 +27,7 @@ from nacre.sftp.filesystems.quota.claim import (
     send_claim,
     since_start,
 )
-from nacre.sftp.filesystems.quota.ledger import open_private
+from nacre.sftp.filesystems.quota.ledger import Ledger, open_private
 from nacre.sftp.filesystems.quota.limits import QuotaLimits
 from nacre.sftp.protocol.status import ToldError
 
@@ -132,6 +133,26 @@ def test_what_a_group_stores_goes_a_portion_further(given: Given) -> None:
     asked = given.answer_next()
     given.claim.cover(Ahead(0, 1, 1, 5, 6))
     assert [one.ahead for one in asked] == [Ahead(0, 0, 0, 5 + 64 * MIB, 22)]
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["nothing changed", "files changed"])
+def test_a_transfer_that_is_refused_counts_only_if_files_were_changed(
+    given: Given, changed: bool
+) -> None:
+    given.claim.limit(QuotaLimits(transfer_down=160 * MIB))
+    Claim(7, since_start() + 600_000_000_000).write(given.file.fileno())
+    ledger = Ledger(given.ledger, given.claim)
+    given.server.send(ANSWER.pack(REFUSED | 1))  # to what is asked first
+
+    def transfer() -> None:
+        with ledger.held() as usage:
+            if changed:
+                ledger.mark(usage)
+            usage.down += 1000
+
+    with pytest.raises(ToldError, match="gives no answer"):
+        transfer()
+    assert ledger.read().down == (1000 if changed else 0)
 
 
 def test_a_server_that_ends_is_an_error(given: Given) -> None:

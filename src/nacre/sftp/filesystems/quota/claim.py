@@ -34,6 +34,9 @@ ledger as it is.
 _CLAIM = struct.Struct("<qQqqqqq16s")
 _REQUEST = struct.Struct("<BQqqqqq")
 ANSWER = struct.Struct("<Q")
+REFUSED = 1 << 63
+"""What is added to the number of a request that is refused."""
+
 
 REQUEST_SIZE = _REQUEST.size
 
@@ -227,8 +230,9 @@ class LedgerClaim:
                 data = self._sock.recv(ANSWER.size)
                 if not data:
                     raise ToldError(errno.EIO, "the server is about to end")
-                if ANSWER.unpack(data)[0] == self._number:  # others are late
-                    return True
+                number = ANSWER.unpack(data)[0]
+                if number & ~REFUSED == self._number:  # others are late
+                    return not number & REFUSED
         except TimeoutError:
             return False
 

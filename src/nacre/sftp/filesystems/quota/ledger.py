@@ -121,6 +121,14 @@ class Usage:
         """Return the figures as a claim has them."""
         return Ahead(self.period, self.up, self.down, self.bytes, self.files)
 
+    def transfers(self) -> tuple[int, ...]:
+        """Return what is known of transfers."""
+        return self.period, self.up, self.down, self.due_up, self.due_down
+
+    def take_back(self, transfers: tuple[int, ...]) -> None:
+        """Know of transfers what was known before."""
+        self.period, self.up, self.down, self.due_up, self.due_down = transfers
+
     def moved(self, now: int) -> None:
         """Make the times of rates those of another clock: nothing is known of it but its ``now``.
 
@@ -150,7 +158,7 @@ class Ledger:
     def __init__(self, file: FileIO, claim: LedgerClaim | None = None) -> None:
         self._file = file
         self._claim = claim
-        self._asked = False
+        self._asked = self._marked = False
         self._number = file.fileno()
         self._alone = threading.Lock()
 
@@ -179,12 +187,12 @@ class Ledger:
                 self._lock(deadline, patience)
             try:
                 usage = self._take(tree)
+                before, self._marked = usage.transfers(), False
                 try:
                     yield usage
                 finally:
                     self._put(usage)
-                    if self._claim is not None:
-                        self._claim.cover(usage.so_far())
+                    self._cover(usage, before)
             finally:
                 fcntl.flock(self._number, fcntl.LOCK_UN)
         finally:
@@ -200,8 +208,24 @@ class Ledger:
         if self._asked:
             os.pwrite(self._number, b"\0", ASKED)  # it is in doubt now
 
+    def _cover(self, usage: Usage, before: tuple[int, ...]) -> None:
+        """Have the database know how far the figures go.
+
+        If it gives no answer, what was to be transferred is not, unless files have been changed.
+        """
+        if self._claim is None:
+            return
+        try:
+            self._claim.cover(usage.so_far())
+        except BaseException:
+            if not self._marked:
+                usage.take_back(before)
+                os.pwrite(self._number, usage.encode(), 0)
+            raise
+
     def mark(self, usage: Usage) -> None:
         """Mark that files are changed from now on; who holds the ledger calls this."""
+        self._marked = True
         os.pwrite(self._number, CHANGED, MARK)
 
     def expect(self, usage: Usage, size: int, count: int) -> None:
