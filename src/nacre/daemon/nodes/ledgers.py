@@ -121,6 +121,18 @@ class _Held:
         self.asked = row.answered
 
 
+class _Pace:
+    """When the thread has done what it does from time to time.
+
+    :ivar looked: when it looked at what others want; ``wrote`` when it wrote what has changed.
+    :ivar pause: seconds to its next attempt to lock a ledger.
+    """
+
+    def __init__(self) -> None:
+        self.looked = self.wrote = float("-inf")
+        self.pause = _BUSY
+
+
 class LedgerKeeper:
     """See :mod:`nacre.daemon.nodes.ledgers`.
 
@@ -146,8 +158,7 @@ class LedgerKeeper:
         self._held: dict[LedgerKey, _Held] = {}
         self._wanted: set[LedgerKey] = set()
         self._again: dict[LedgerKey, float] = {}
-        self._looked = self._wrote = float("-inf")
-        self._pause = _BUSY
+        self._pace = _Pace()
         self._heard = self._failed = False
 
     def begin(self, lease: Callable[[], Lease | None], fail: Failure) -> None:
@@ -281,9 +292,9 @@ class LedgerKeeper:
         else:
             busy, seconds = bool(self._waiting), _LOOK  # there will be one in a moment
         if busy:
-            seconds, self._pause = self._pause, min(1.5 * self._pause, _BUSIEST)
+            seconds, self._pace.pause = self._pace.pause, min(1.5 * self._pace.pause, _BUSIEST)
         else:
-            self._pause = _BUSY
+            self._pace.pause = _BUSY
         for found, _ in self._visitors.select(seconds):
             if found.data is not None:
                 self._read(connection, found.data)
@@ -293,7 +304,7 @@ class LedgerKeeper:
                 connection.execute("SELECT 1")  # the handler hears, or the connection is gone
 
     def _seconds(self) -> float:
-        due = min([self._looked + _LOOK, *(self._again[key] for key in self._waiting)])
+        due = min([self._pace.looked + _LOOK, *(self._again[key] for key in self._waiting)])
         due = min([due, *(self._held[key].since + HOLD for key in self._wanted)])
         return max(0.0, due - time.monotonic())
 
@@ -424,11 +435,11 @@ class LedgerKeeper:
     def _look(self, connection: DatabaseConnection, lease: Lease) -> None:
         """See which ledgers others want, or want counted."""
         now = time.monotonic()
-        if not self._heard and now < self._looked + _LOOK:
+        if not self._heard and now < self._pace.looked + _LOOK:
             return
         if self._heard:  # it may be what somebody waits for
             self._again = dict.fromkeys(self._again, float("-inf"))
-        self._heard, self._looked = False, now
+        self._heard, self._pace.looked = False, now
         self._held = {key: one for key, one in self._held.items() if one.lease == lease[0]}
         self._wanted = set()
         for key, wanted, asked in pending_ledgers(connection, lease[0]):
@@ -483,9 +494,9 @@ class LedgerKeeper:
         what no session needs any more.
         """
         now = time.monotonic()
-        if now < self._wrote + _WRITE:
+        if now < self._pace.wrote + _WRITE:
             return
-        self._wrote = now
+        self._pace.wrote = now
         for key, held in list(self._held.items()):
             if not self._sessions[key]:
                 self._leave(connection, key)
