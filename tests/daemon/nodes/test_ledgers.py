@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import selectors
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,16 +15,17 @@ from typing import Any
 
 import pytest
 
+from nacre.daemon.nodes import ledgers as module
 from nacre.daemon.nodes import tables
-from nacre.daemon.nodes.ledger_rows import GRACE
-from nacre.daemon.nodes.ledgers import LedgerKeeper
+from nacre.daemon.nodes.ledger_rows import GRACE, PendingRow, TakenRow, take_ledger
+from nacre.daemon.nodes.ledgers import LedgerKeeper, _Held
 from nacre.daemon.nodes.tables import DatabaseConnection
 from nacre.daemon.nodes.values import NodeIdentity
 from nacre.daemon.store.postgres.store_url import StoreURL
 from nacre.daemon.store.values import LedgerKey
 from nacre.limits import KIB, MIB
 from nacre.sftp.filesystems.local import LocalFilesystem
-from nacre.sftp.filesystems.quota.claim import since_start
+from nacre.sftp.filesystems.quota.claim import ACQUIRE, Ahead, Claim, ClaimRequest, since_start
 from nacre.sftp.filesystems.quota.counted import QuotaFilesystem
 from nacre.sftp.filesystems.quota.ledger import Usage
 from nacre.sftp.filesystems.quota.limits import QuotaLimits
@@ -157,18 +161,27 @@ def test_two_servers_store_no_more_than_one_may(
 
 
 def test_a_server_alone_asks_for_a_ledger_once(
-    server: Callable[[str], Server], root: Path, connection: DatabaseConnection
+    server: Callable[[str], Server],
+    root: Path,
+    connection: DatabaseConnection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    taken = list[LedgerKey]()
+
+    def note(connection: DatabaseConnection, key: LedgerKey, lease: int) -> TakenRow | None:
+        taken.append(key)
+        return take_ledger(connection, key, lease)
+
+    monkeypatch.setattr(module, "take_ledger", note)
     one = server("web1")
     with sessions(one.session(root, bytes=MIB)) as (files,):
         put(files, "/a", 10)
-        before = connection.execute("SELECT xmin::text FROM ledgers").fetchall()
         for number in range(50):
             put(files, f"/{number}", 10)
         assert usage(files).bytes == 510
         (row,) = connection.execute("SELECT owner, loaded FROM ledgers").fetchall()
         assert row == (one.number, True)
-        assert len(before) == 1
+        assert taken == [ALICE]
 
 
 def test_what_is_transferred_counts_on_both(server: Callable[[str], Server], root: Path) -> None:
@@ -255,20 +268,15 @@ def test_a_group_never_has_more_than_its_limit_after_a_server_has_died(
     assert (found.bytes, counted) == (3 * MIB + 1001, True)
 
 
-def test_without_a_lease_nothing_is_stored(
-    server: Callable[[str], Server], root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_lease_nothing_is_stored(server: Callable[[str], Server], root: Path) -> None:
     one = server("web1")
     with sessions(one.session(root, bytes=MIB)) as (files,):
         put(files, "/a", 10)
         number, _ = one.lease or (0, 0)
-        one.lease = number, since_start() + 100_000_000
-        wait_until(lambda: since_start() > one.lease[1])  # type: ignore[index]
+        one.lease = number, since_start()
+        with one.keeper._claim(ALICE) as file:  # as if the lease had been over then all along
+            Claim(*one.lease).write(file.fileno())
         quota = files._quota
-        # The claim that was written before is longer; it is written again when it is asked for.
-        claim = quota.shares[0].ledger._claim
-        assert claim is not None
-        monkeypatch.setattr(claim, "holds", lambda: False)
         with refused(11, "for 1 seconds: try again"), quota.changing(str(root), patience=1.0):
             raise AssertionError("it was held")
 
@@ -312,6 +320,61 @@ def test_a_connection_that_breaks_loses_nothing(
         put(second, "/b", 20)
         put(first, "/c", 30)
         assert usage(second).bytes == 60
+
+
+@pytest.fixture
+def idle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[LedgerKeeper, list[float | None]]]:
+    """A keeper without a thread or a database, and for how long it means to wait each time."""
+    url: Any = None
+    keeper = LedgerKeeper(url, tmp_path)
+    keeper._lease = lambda: (1, since_start() + 600_000_000_000)
+    keeper._visitors.register(keeper._wakeup, selectors.EVENT_READ)
+    select, pauses = keeper._visitors.select, list[float | None]()
+
+    def wait(seconds: float | None) -> Any:
+        pauses.append(seconds)
+        return select(0)
+
+    monkeypatch.setattr(keeper._visitors, "select", wait)
+    monkeypatch.setattr(module, "pending_ledgers", lambda connection, lease: [])
+    monkeypatch.setattr(module, "leave_ledger", lambda *given: None)
+    yield keeper, pauses
+    keeper.close()
+
+
+@pytest.mark.parametrize("lapsed", [True, False], ids=["lapsed", "none"])
+def test_a_server_without_a_lease_waits_and_does_not_spin(
+    idle: tuple[LedgerKeeper, list[float | None]], lapsed: bool
+) -> None:
+    keeper, pauses = idle
+    keeper._lease = lambda: (1, 0) if lapsed else None
+    connection: Any = None
+    with keeper._admit(ALICE) as file, socket.socket(fileno=os.dup(file.fileno())) as session:
+        session.send(ClaimRequest(ACQUIRE, 1, Ahead()).encode())
+        while not keeper._waiting:
+            keeper._turn(connection)
+        pauses.clear()
+        for _ in range(20):
+            keeper._turn(connection)
+        assert min(one or 0.0 for one in pauses) > 0.001
+        assert (pauses[-1] or 0.0) >= 0.05
+    keeper._turn(connection)
+
+
+def test_a_ledger_that_no_session_has_any_more_is_handed_over_once(
+    idle: tuple[LedgerKeeper, list[float | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper, pauses = idle
+    monkeypatch.setattr(
+        module, "pending_ledgers", lambda connection, lease: [PendingRow(ALICE, True, 0)]
+    )
+    keeper._held[ALICE] = _Held(1, TakenRow(None, b"", Ahead(), 0, 0))
+    connection: Any = None
+    keeper._turn(connection)
+    assert not keeper._held
+    assert (pauses[-1] or 0.0) > 0.05
 
 
 def test_no_thread_is_left(server: Callable[[str], Server], root: Path) -> None:

@@ -121,6 +121,24 @@ async def test_a_program_at_a_terminal_has_no_descriptors_of_this_process() -> N
     assert {0, 1, 2} <= numbers
 
 
+def test_a_process_with_many_descriptors_and_few_low_numbers_starts_programs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Those numbers are enough for the program's streams, and not for what its start opens."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = 200 + 4 * max(map(int, os.listdir("/proc/self/fd")))
+    monkeypatch.setitem(LIMITS, "RLIMIT_NOFILE", (soft, before[1]))
+    kept = [os.open(os.devnull, os.O_RDONLY) for _ in range(soft)]
+    try:
+        for number in [kept.pop(0) for _ in range(4)]:  # printed() has three while it starts it
+            os.close(number)
+        assert printed(tmp_path)[0] == str(tmp_path)
+    finally:
+        for number in kept:
+            os.close(number)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == before
+
+
 @pytest.mark.parametrize("many", [False, True], ids=["at once", "right after"])
 async def test_a_program_has_the_limits_of_sessions_and_this_process_its_own(
     monkeypatch: pytest.MonkeyPatch, many: bool

@@ -41,6 +41,7 @@ from nacre.daemon.store.values import LedgerKey, usage_directory
 from nacre.sftp.filesystems.quota.claim import (
     ACQUIRE,
     ANSWER,
+    REFUSED,
     REQUEST_SIZE,
     TELL,
     Claim,
@@ -76,8 +77,8 @@ _LOOK = 1.0
 _AGAIN = 0.5
 """Seconds from asking for a ledger to asking once more."""
 
-_BUSY = 0.002
-"""Seconds to the next attempt to lock a ledger."""
+_BUSY, _BUSIEST = 0.002, 0.05
+"""Seconds to the next attempt to lock a ledger: they grow from one attempt to the next."""
 
 _PAUSE = 0.5
 """Seconds from a database that fails to the next attempt."""
@@ -99,10 +100,10 @@ class _Visitor:
         self.key, self.sock = key, sock
         self.number = 0
 
-    def answer(self) -> None:
+    def answer(self, done: bool = True) -> None:
         """Answer what was asked last; one who has left, or reads nothing, gets no answer."""
         with suppress(OSError):
-            self.sock.send(ANSWER.pack(self.number))
+            self.sock.send(ANSWER.pack(self.number if done else self.number | REFUSED))
 
 
 class _Held:
@@ -118,6 +119,18 @@ class _Held:
         self.since = time.monotonic()
         self.written = b""
         self.asked = row.answered
+
+
+class _Pace:
+    """When the thread has done what it does from time to time.
+
+    :ivar looked: when it looked at what others want; ``wrote`` when it wrote what has changed.
+    :ivar pause: seconds to its next attempt to lock a ledger.
+    """
+
+    def __init__(self) -> None:
+        self.looked = self.wrote = float("-inf")
+        self.pause = _BUSY
 
 
 class LedgerKeeper:
@@ -145,7 +158,7 @@ class LedgerKeeper:
         self._held: dict[LedgerKey, _Held] = {}
         self._wanted: set[LedgerKey] = set()
         self._again: dict[LedgerKey, float] = {}
-        self._looked = self._wrote = float("-inf")
+        self._pace = _Pace()
         self._heard = self._failed = False
 
     def begin(self, lease: Callable[[], Lease | None], fail: Failure) -> None:
@@ -275,9 +288,14 @@ class LedgerKeeper:
                 busy = self._serve(connection, key, lease) or busy
             self._write_all(connection)
             self._failed = False
+            seconds = self._seconds()
         else:
-            busy = bool(self._waiting)  # there will be one in a moment
-        for found, _ in self._visitors.select(_BUSY if busy else self._seconds()):
+            busy, seconds = bool(self._waiting), _LOOK  # there will be one in a moment
+        if busy:
+            seconds, self._pace.pause = self._pace.pause, min(1.5 * self._pace.pause, _BUSIEST)
+        else:
+            self._pace.pause = _BUSY
+        for found, _ in self._visitors.select(seconds):
             if found.data is not None:
                 self._read(connection, found.data)
             elif found.fileobj is self._wakeup:
@@ -286,7 +304,7 @@ class LedgerKeeper:
                 connection.execute("SELECT 1")  # the handler hears, or the connection is gone
 
     def _seconds(self) -> float:
-        due = min([self._looked + _LOOK, *(self._again[key] for key in self._waiting)])
+        due = min([self._pace.looked + _LOOK, *(self._again[key] for key in self._waiting)])
         due = min([due, *(self._held[key].since + HOLD for key in self._wanted)])
         return max(0.0, due - time.monotonic())
 
@@ -338,8 +356,8 @@ class LedgerKeeper:
     ) -> None:
         """Tell the database of a ledger, whichever process of this server has it.
 
-        The session holds the lock of the ledger meanwhile. There is no answer if the lease has lost
-        the ledger.
+        The session holds the lock of the ledger meanwhile. It is refused if the lease has lost the
+        ledger.
         """
         key = visitor.key
         with self._claim(key) as file, open_private(*self._place(key)) as ledger:
@@ -352,13 +370,13 @@ class LedgerKeeper:
                 done = extend_ledger(connection, key, claim.owner, ahead)
                 if done:
                     claim._replace(ahead=ahead).write(file.fileno())
-        if done:
-            visitor.answer()
+        visitor.answer(done)
 
     def _serve(self, connection: DatabaseConnection, key: LedgerKey, lease: Lease) -> bool:
         """Get the ledger that sessions wait for; tell whether to try again at once."""
         number, until = lease
         if until <= since_start():
+            self._again[key] = time.monotonic() + _AGAIN
             return False
         held = self._held.get(key)
         if held is None or held.lease != number:
@@ -374,8 +392,9 @@ class LedgerKeeper:
                 self._loading[key] = number, row
             if not self._load(key):
                 return True
-        elif key in self._wanted:
-            return False  # another server is first
+        elif key in self._wanted:  # another server is first
+            self._again[key] = held.since + HOLD
+            return False
         with self._locked(key) as files:
             if files is None:
                 return True
@@ -416,11 +435,11 @@ class LedgerKeeper:
     def _look(self, connection: DatabaseConnection, lease: Lease) -> None:
         """See which ledgers others want, or want counted."""
         now = time.monotonic()
-        if not self._heard and now < self._looked + _LOOK:
+        if not self._heard and now < self._pace.looked + _LOOK:
             return
         if self._heard:  # it may be what somebody waits for
             self._again = dict.fromkeys(self._again, float("-inf"))
-        self._heard, self._looked = False, now
+        self._heard, self._pace.looked = False, now
         self._held = {key: one for key, one in self._held.items() if one.lease == lease[0]}
         self._wanted = set()
         for key, wanted, asked in pending_ledgers(connection, lease[0]):
@@ -446,10 +465,7 @@ class LedgerKeeper:
         for key in list(self._wanted):
             if now < self._held[key].since + HOLD:
                 continue
-            if self._leave(connection, key):
-                self._wanted.discard(key)
-            else:
-                busy = True
+            busy = not self._leave(connection, key) or busy
         return busy
 
     def _leave(self, connection: DatabaseConnection, key: LedgerKey) -> bool:
@@ -463,6 +479,7 @@ class LedgerKeeper:
             data = sent_ledger(os.pread(ledger, LONGEST, 0))
             leave_ledger(connection, key, held.lease, data, held.asked)
         del self._held[key]
+        self._wanted.discard(key)
         return True
 
     def _leave_all(self, connection: DatabaseConnection) -> None:
@@ -477,9 +494,9 @@ class LedgerKeeper:
         what no session needs any more.
         """
         now = time.monotonic()
-        if now < self._wrote + _WRITE:
+        if now < self._pace.wrote + _WRITE:
             return
-        self._wrote = now
+        self._pace.wrote = now
         for key, held in list(self._held.items()):
             if not self._sessions[key]:
                 self._leave(connection, key)

@@ -104,7 +104,7 @@ def _bytes(text: str | bytes) -> str:
 def _executed(program: Program, streams: tuple[int, int, int], terminal: bool) -> ChildProcess:
     with suppress(OSError):  # what is wrong with it, the system says when it is executed
         os.stat(program.path)
-    with _working_in(program.directory) as directory, _session_limits(max(streams)) as limited:
+    with _working_in(program.directory) as directory, _session_limits() as limited:
         process: ChildProcess
         if terminal and directory is None and program.credentials is None:
             process = _spawned_at_terminal(program, os.ttyname(streams[0]))
@@ -193,17 +193,15 @@ def _working_in(path: str) -> Iterator[str | None]:
 
 
 @contextmanager
-def _session_limits(latest: int) -> Iterator[bool]:
+def _session_limits() -> Iterator[bool]:
     """Have a process that is started here inherit the limits of sessions; yield whether all.
 
     This process, which may not have core files, is undumpable, so that limit alone is no matter.
-    That of descriptors is set where no other thread notices it: new ones are far below it.
-
-    :param latest: the number of a descriptor that was opened just now.
+    That of descriptors is set where no other thread notices it: all are far below it.
     """
     with _starting:
         names = ["RLIMIT_CORE"]
-        if all_set := _has_room(latest):
+        if all_set := _has_room():
             names.append("RLIMIT_NOFILE")
         own = {name: resource.getrlimit(getattr(resource, name)) for name in names}
         for name in names:
@@ -215,11 +213,16 @@ def _session_limits(latest: int) -> Iterator[bool]:
                 resource.setrlimit(getattr(resource, name), limits)
 
 
-def _has_room(latest: int) -> bool:
+def _has_room() -> bool:
     """Return whether this process may have the limit of a session, and is far below it.
 
-    It may not where somebody has lowered its own since the start: prlimit(2). A new descriptor has
-    the lowest number that is free, and the limit is for new ones alone.
+    It may not where somebody has lowered its own since the start: prlimit(2). A descriptor that was
+    opened just now says nothing of the next one: its number may be the last low one that was free.
     """
     soft, most = LIMITS["RLIMIT_NOFILE"]
-    return latest < soft // 2 and resource.getrlimit(resource.RLIMIT_NOFILE)[1] == most
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] != most:
+        return False
+    try:
+        return max(map(int, os.listdir("/proc/self/fd"))) < soft // 2
+    except OSError:
+        return False

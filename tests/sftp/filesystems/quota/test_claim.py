@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from nacre.limits import MIB
+from nacre.sftp.filesystems.quota import claim as module
 from nacre.sftp.filesystems.quota.claim import (
     ACQUIRE,
     ANSWER,
     EXTEND,
+    REFUSED,
     REQUEST_SIZE,
     Ahead,
     Claim,
@@ -24,7 +27,7 @@ from nacre.sftp.filesystems.quota.claim import (
     send_claim,
     since_start,
 )
-from nacre.sftp.filesystems.quota.ledger import open_private
+from nacre.sftp.filesystems.quota.ledger import Ledger, open_private
 from nacre.sftp.filesystems.quota.limits import QuotaLimits
 from nacre.sftp.protocol.status import ToldError
 
@@ -78,6 +81,26 @@ def test_a_claim_holds_until_its_time(given: Given) -> None:
     assert not given.claim.holds()
 
 
+def test_a_claim_does_not_outlive_a_start_of_the_system(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = Claim(7, since_start() + 60_000_000_000, Ahead(1, 2, 3, 4, 5))
+    said.write(given.file.fileno())
+    assert Claim.read(given.file.fileno()) == said
+    assert given.claim.holds()
+    monkeypatch.setattr(module, "_own_boot", lambda: b"of another start")
+    assert Claim.read(given.file.fileno()) == Claim()
+    assert given.claim.holds()  # it knows the server's start, and reads none itself
+    said.write(given.file.fileno())
+    assert Claim.read(given.file.fileno()) == said
+    assert not given.claim.holds()
+
+
+def test_no_program_inherits_a_ledger_or_its_claim(given: Given) -> None:
+    for file in (given.ledger, given.claim._file):
+        assert not os.get_inheritable(file.fileno())
+
+
 def test_an_answer_to_an_earlier_question_is_none(given: Given) -> None:
     assert not given.claim.acquire(0.01)
     given.server.recv(REQUEST_SIZE)
@@ -112,6 +135,26 @@ def test_what_a_group_stores_goes_a_portion_further(given: Given) -> None:
     assert [one.ahead for one in asked] == [Ahead(0, 0, 0, 5 + 64 * MIB, 22)]
 
 
+@pytest.mark.parametrize("changed", [False, True], ids=["nothing changed", "files changed"])
+def test_a_transfer_that_is_refused_counts_only_if_files_were_changed(
+    given: Given, changed: bool
+) -> None:
+    given.claim.limit(QuotaLimits(transfer_down=160 * MIB))
+    Claim(7, since_start() + 600_000_000_000).write(given.file.fileno())
+    ledger = Ledger(given.ledger, given.claim)
+    given.server.send(ANSWER.pack(REFUSED | 1))  # to what is asked first
+
+    def transfer() -> None:
+        with ledger.held() as usage:
+            if changed:
+                ledger.mark(usage)
+            usage.down += 1000
+
+    with pytest.raises(ToldError, match="gives no answer"):
+        transfer()
+    assert ledger.read().down == (1000 if changed else 0)
+
+
 def test_a_server_that_ends_is_an_error(given: Given) -> None:
     given.server.close()
     with pytest.raises(OSError, match=r"about to end|Broken pipe|reset"):
@@ -121,7 +164,12 @@ def test_a_server_that_ends_is_an_error(given: Given) -> None:
 def test_figures_that_go_further_never_go_back() -> None:
     assert Ahead(1, 9, 9, 9, 9).extended(Ahead(1, 3, 12, 1, 11)) == Ahead(1, 9, 12, 9, 11)
     assert Ahead(1, 9, 9, 9, 9).extended(Ahead(2, 3, 4, 1, 11)) == Ahead(2, 3, 4, 9, 11)
-    assert Ahead(2, 9, 9, 9, 9).extended(Ahead(1, 30, 40, 1, 1)) == Ahead(2, 9, 9, 9, 9)
+
+
+def test_the_period_that_is_asked_for_holds_also_if_it_began_earlier() -> None:
+    daily, total = Ahead(86400, 9, 9, 9, 9), Ahead(0, 30, 40, 1, 1)
+    assert daily.extended(total) == Ahead(0, 30, 40, 9, 9)
+    assert total.extended(daily) == Ahead(86400, 9, 9, 9, 9)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from nacre.sftp.filesystems.quota import claim as claims
 from nacre.sftp.filesystems.quota import ledger as module
 from nacre.sftp.filesystems.quota.claim import Ahead
 from nacre.sftp.filesystems.quota.ledger import (
@@ -128,7 +129,7 @@ def test_after_a_start_of_the_system_all_is_in_doubt(
 ) -> None:
     with opened.held() as usage:
         usage.due_up = 1 << 60
-    monkeypatch.setattr(module, "_BOOT", tmp_path / "boot")
+    monkeypatch.setattr(claims, "_BOOT", tmp_path / "boot")
     (tmp_path / "boot").write_text("01234567-89ab-cdef-0123-456789abcdef\n")
     open_ledger(tmp_path, "alice").close()
     found = opened.read()
@@ -204,6 +205,9 @@ def test_a_ledger_of_a_dead_server_is_counted_and_has_what_that_may_have_transfe
     assert (found.up, found.down, found.doubted) == (100, 9, True)
     found = Usage.decode(taken_ledger(usage.encode(), Ahead(period=8, up=100)))
     assert (found.period, found.up, found.down) == (8, 100, 0)
+    # The kind of period was changed: this one began earlier.
     found = Usage.decode(taken_ledger(usage.encode(), Ahead(period=6, up=100)))
-    assert (found.period, found.up) == (7, 8)
+    assert (found.period, found.up, found.down) == (6, 100, 0)
+    found = Usage.decode(taken_ledger(usage.encode(), Ahead(period=6)))
+    assert (found.period, found.up, found.down) == (7, 8, 9)
     assert Usage.decode(taken_ledger(b"", None)).doubted

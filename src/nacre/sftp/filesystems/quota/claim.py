@@ -10,13 +10,16 @@ much a server may have counted that dies.
 
 from __future__ import annotations
 
+import array
 import errno
 import os
 import socket
 import stat
 import struct
 import time
+from functools import cache
 from io import FileIO
+from pathlib import Path
 from typing import NamedTuple
 
 from nacre.limits import MIB
@@ -28,11 +31,18 @@ ACQUIRE, EXTEND, TELL = 1, 2, 3
 ledger as it is.
 """
 
-_CLAIM = struct.Struct("<qQqqqqq")
+_CLAIM = struct.Struct("<qQqqqqq16s")
 _REQUEST = struct.Struct("<BQqqqqq")
 ANSWER = struct.Struct("<Q")
+REFUSED = 1 << 63
+"""What is added to the number of a request that is refused."""
+
 
 REQUEST_SIZE = _REQUEST.size
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_SIZE = 16
+_ROOM = socket.CMSG_SPACE(2 * array.array("i").itemsize)
 
 _PATIENCE = 10.0
 """Seconds to wait for the server while the ledger is locked."""
@@ -56,20 +66,23 @@ class Ahead(NamedTuple):
     files: int = 0
 
     def extended(self, further: Ahead) -> Ahead:
-        """Return how far figures may go that may go further."""
-        period = max(self.period, further.period)
-        ways = [one for one in (self, further) if one.period == period]
+        """Return how far figures may go that may go further.
+
+        Of two periods the one that is asked for holds. It may be the one that began earlier: then
+        the user has another kind of period.
+        """
+        same = self.period == further.period
         return Ahead(
-            period,
-            max(one.up for one in ways),
-            max(one.down for one in ways),
+            further.period,
+            max(self.up, further.up) if same else further.up,
+            max(self.down, further.down) if same else further.down,
             max(self.bytes, further.bytes),
             max(self.files, further.files),
         )
 
 
 class Claim(NamedTuple):
-    """What a claim says.
+    """What a claim says. It says it until the system is started anew, as its times do not go on.
 
     :ivar owner: the lease of the server that has the figures; 0 for none.
     :ivar until: when that is over, in nanoseconds since the start of the system.
@@ -80,17 +93,33 @@ class Claim(NamedTuple):
     ahead: Ahead = Ahead()
 
     @classmethod
-    def read(cls, file: int) -> Claim:
-        """Return what a descriptor's file says."""
+    def read(cls, file: int, started: bytes | None = None) -> Claim:
+        """Return what a descriptor's file says.
+
+        :param started: what the server has sent as :func:`this_boot`; None in the server itself.
+        """
         data = os.pread(file, _CLAIM.size, 0)
         if len(data) < _CLAIM.size:
             return cls()
-        owner, until, *ahead = _CLAIM.unpack(data)
-        return cls(owner, until, Ahead(*ahead))
+        owner, until, *ahead, boot = _CLAIM.unpack(data)
+        return cls(owner, until, Ahead(*ahead)) if boot == (started or _own_boot()) else cls()
 
     def write(self, file: int) -> None:
         """Write it."""
-        os.pwrite(file, _CLAIM.pack(self.owner, self.until, *self.ahead), 0)
+        os.pwrite(file, _CLAIM.pack(self.owner, self.until, *self.ahead, _own_boot()), 0)
+
+
+def this_boot() -> bytes:
+    """Return 16 bytes that are others after each start of the system; zeros if it has none."""
+    try:
+        return bytes.fromhex(_BOOT.read_text().strip().replace("-", ""))[:16].ljust(16, b"\0")
+    except (OSError, ValueError):
+        return bytes(16)
+
+
+@cache
+def _own_boot() -> bytes:
+    return this_boot()
 
 
 def since_start() -> int:
@@ -127,8 +156,9 @@ class ClaimRequest(NamedTuple):
 class LedgerClaim:
     """The claim of one open ledger, for one session. Who holds the ledger's lock calls it."""
 
-    def __init__(self, sock: socket.socket, file: FileIO) -> None:
-        self._sock, self._file = sock, file
+    def __init__(self, sock: socket.socket, file: FileIO, started: bytes) -> None:
+        # What serves files may not be allowed to read when the system was started.
+        self._sock, self._file, self._started = sock, file, started
         self._said = Claim()
         self._number = 0
         self._up = self._down = self._bytes = self._files = 0
@@ -144,7 +174,7 @@ class LedgerClaim:
 
     def holds(self) -> bool:
         """Tell whether this server has the figures; the ledger is locked."""
-        self._said = Claim.read(self._file.fileno())
+        self._said = Claim.read(self._file.fileno(), self._started)
         return self._said.owner > 0 and self._said.until > since_start()
 
     def acquire(self, seconds: float) -> bool:
@@ -176,7 +206,7 @@ class LedgerClaim:
             for want, more in zip(wanted[1:], portions, strict=True)
         )
         self._need(EXTEND, Ahead(wanted.period, *further))
-        self._said = Claim.read(self._file.fileno())
+        self._said = Claim.read(self._file.fileno(), self._started)
 
     def tell(self) -> None:
         """Have the database know the ledger as it is; the ledger is locked.
@@ -200,8 +230,9 @@ class LedgerClaim:
                 data = self._sock.recv(ANSWER.size)
                 if not data:
                     raise ToldError(errno.EIO, "the server is about to end")
-                if ANSWER.unpack(data)[0] == self._number:  # others are late
-                    return True
+                number = ANSWER.unpack(data)[0]
+                if number & ~REFUSED == self._number:  # others are late
+                    return not number & REFUSED
         except TimeoutError:
             return False
 
@@ -217,7 +248,7 @@ def _portion(limit: int | None, least: int = _LEAST, most: int = _MOST) -> int:
 
 def send_claim(sock: socket.socket, ledger: int, claim: int) -> None:
     """Send the descriptors of a ledger and of its claim to who gets the other end of a socket."""
-    socket.send_fds(sock, [b"\0"], [ledger, claim])
+    socket.send_fds(sock, [_own_boot()], [ledger, claim])
 
 
 def opened_claim(file: FileIO) -> tuple[FileIO, LedgerClaim | None]:
@@ -232,11 +263,22 @@ def opened_claim(file: FileIO) -> tuple[FileIO, LedgerClaim | None]:
     file.close()
     try:
         sock.settimeout(_PATIENCE)
-        _, descriptors, _, _ = socket.recv_fds(sock, 1, 2)
-        files = [FileIO(one, mode) for one, mode in zip(descriptors, ("r+", "r"), strict=False)]
-        if len(files) != 2:
-            raise OSError(errno.EIO, "the server has sent no ledger")
+        started, ledger, claim = _sent(sock)
     except BaseException:
         sock.close()
         raise
-    return files[0], LedgerClaim(sock, files[1])
+    return FileIO(ledger, "r+"), LedgerClaim(sock, FileIO(claim, "r"), started)
+
+
+def _sent(sock: socket.socket) -> tuple[bytes, int, int]:
+    """Return what was sent, and its descriptors. No program that is started inherits them."""
+    started, ancillary, _, _ = sock.recvmsg(_BOOT_SIZE, _ROOM, socket.MSG_CMSG_CLOEXEC)
+    numbers = array.array("i")
+    for level, kind, part in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            numbers.frombytes(part[: len(part) - len(part) % numbers.itemsize])
+    if len(numbers) != 2:
+        for number in numbers:
+            os.close(number)
+        raise OSError(errno.EIO, "the server has sent no ledger")
+    return started, numbers[0], numbers[1]

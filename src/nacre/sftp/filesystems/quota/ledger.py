@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
-from nacre.sftp.filesystems.quota.claim import Ahead, LedgerClaim
+from nacre.sftp.filesystems.quota.claim import Ahead, LedgerClaim, this_boot
 from nacre.sftp.protocol.status import ToldError
 
 _MAGIC = b"nacreLG1"
@@ -47,7 +47,6 @@ _LOOKS = 50
 
 _PAUSE, _LONGEST_PAUSE = 0.0001, 0.01
 _MOST, _LATEST = (1 << 63) - 1, (1 << 64) - 1
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def asked(data: bytes) -> bool:
@@ -122,6 +121,14 @@ class Usage:
         """Return the figures as a claim has them."""
         return Ahead(self.period, self.up, self.down, self.bytes, self.files)
 
+    def transfers(self) -> tuple[int, ...]:
+        """Return what is known of transfers."""
+        return self.period, self.up, self.down, self.due_up, self.due_down
+
+    def take_back(self, transfers: tuple[int, ...]) -> None:
+        """Know of transfers what was known before."""
+        self.period, self.up, self.down, self.due_up, self.due_down = transfers
+
     def moved(self, now: int) -> None:
         """Make the times of rates those of another clock: nothing is known of it but its ``now``.
 
@@ -151,7 +158,7 @@ class Ledger:
     def __init__(self, file: FileIO, claim: LedgerClaim | None = None) -> None:
         self._file = file
         self._claim = claim
-        self._asked = False
+        self._asked = self._marked = False
         self._number = file.fileno()
         self._alone = threading.Lock()
 
@@ -180,12 +187,12 @@ class Ledger:
                 self._lock(deadline, patience)
             try:
                 usage = self._take(tree)
+                before, self._marked = usage.transfers(), False
                 try:
                     yield usage
                 finally:
                     self._put(usage)
-                    if self._claim is not None:
-                        self._claim.cover(usage.so_far())
+                    self._cover(usage, before)
             finally:
                 fcntl.flock(self._number, fcntl.LOCK_UN)
         finally:
@@ -201,8 +208,24 @@ class Ledger:
         if self._asked:
             os.pwrite(self._number, b"\0", ASKED)  # it is in doubt now
 
+    def _cover(self, usage: Usage, before: tuple[int, ...]) -> None:
+        """Have the database know how far the figures go.
+
+        If it gives no answer, what was to be transferred is not, unless files have been changed.
+        """
+        if self._claim is None:
+            return
+        try:
+            self._claim.cover(usage.so_far())
+        except BaseException:
+            if not self._marked:
+                usage.take_back(before)
+                os.pwrite(self._number, usage.encode(), 0)
+            raise
+
     def mark(self, usage: Usage) -> None:
         """Mark that files are changed from now on; who holds the ledger calls this."""
+        self._marked = True
         os.pwrite(self._number, CHANGED, MARK)
 
     def expect(self, usage: Usage, size: int, count: int) -> None:
@@ -274,14 +297,6 @@ def open_private(directory: Path, name: str, longest: int) -> FileIO:
     return file
 
 
-def this_boot() -> bytes:
-    """Return 16 bytes that are others after each start of the system; zeros if it has none."""
-    try:
-        return bytes.fromhex(_BOOT.read_text().strip().replace("-", ""))[:16].ljust(16, b"\0")
-    except (OSError, ValueError):
-        return bytes(16)
-
-
 def read_ledger(directory: Path, user: str) -> Usage | None:
     """Return a user's figures; None if there is no ledger yet. Blocks for half a second at most.
 
@@ -337,10 +352,11 @@ def taken_ledger(data: bytes, after: Ahead | None) -> bytes:
 
 def count_ahead(usage: Usage, ahead: Ahead) -> None:
     """Count as transferred what a server may have transferred that has died."""
-    if ahead.period > usage.period:
+    if not ahead.up and not ahead.down:
+        return  # it has transferred nothing that is limited
+    if ahead.period != usage.period:
         usage.period, usage.up, usage.down = ahead.period, 0, 0
-    if ahead.period == usage.period:
-        usage.up, usage.down = max(usage.up, ahead.up), max(usage.down, ahead.down)
+    usage.up, usage.down = max(usage.up, ahead.up), max(usage.down, ahead.down)
 
 
 def is_from_here(data: bytes) -> bool:

@@ -21,7 +21,7 @@ from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
-from nacre.sftp.filesystems.quota.claim import Ahead, LedgerClaim, opened_claim
+from nacre.sftp.filesystems.quota.claim import Ahead, LedgerClaim, opened_claim, this_boot
 from nacre.sftp.filesystems.quota.ledger import (
     ASKED,
     CHANGED,
@@ -38,7 +38,6 @@ from nacre.sftp.filesystems.quota.ledger import (
     open_private,
     read_settled,
     taken_ledger,
-    this_boot,
 )
 from nacre.sftp.filesystems.quota.limits import LARGEST, QuotaLimits
 from nacre.sftp.filesystems.quota.quota import Quota, Share
