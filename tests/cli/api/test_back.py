@@ -26,6 +26,8 @@ from nacre.cli.api.pipe import (
     line_of,
     value_of,
 )
+from nacre.daemon.audit.table import FILE as AUDIT
+from nacre.daemon.audit.table import AuditTable
 from nacre.daemon.control.values import ControlError
 from nacre.daemon.store.api_keys import SCOPES
 from nacre.daemon.store.store import FILE, UserStore
@@ -218,3 +220,17 @@ async def test_it_ends_when_the_first_process_has(tmp_path: Path) -> None:
     async with running(tmp_path) as (link, task):
         link.writer.close()
         await task
+
+
+async def test_what_is_polled_is_logged_where_it_is_refused_alone(
+    tmp_path: Path, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int]] = []
+    monkeypatch.setattr(Back, "_tell", lambda _, one: told.append((one.action, one.status)))
+    AuditTable(tmp_path / AUDIT, create=True).close()
+    query = ("event", "login")
+    async with running(tmp_path) as (link, _):
+        assert (await link.ask("audit.count", token, query=query))[0] == 200
+        assert (await link.ask("audit.count", token[:-1], query=query))[0] == 401
+        assert (await link.ask("users.list", token))[0] == 200
+    assert told == [("audit.count", 401), ("users.list", 200)]

@@ -23,6 +23,7 @@ def test_logins_are_bars_by_the_minute(now: int) -> None:
         {"time": (now - 1) * 60, "outcome": "success", "count": 2},
         {"time": (now - 1) * 60, "outcome": "refused", "count": 1},
         {"time": (now - 1) * 60, "outcome": "failure", "count": 2},
+        {"time": now * 60, "outcome": "partial", "count": 7},
         {"time": (now - MINUTES) * 60, "outcome": "success", "count": 9},
     ]
     done, refused = login_charts(counts)
