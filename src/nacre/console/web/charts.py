@@ -20,6 +20,13 @@ _STEP = 60
 _LEAST_BETWEEN = 1.0
 """Seconds between two samples: what comes sooner is the same one, of another user's feed."""
 
+_LONGEST = 300.0
+"""Seconds after which a sample is old."""
+
+_SET_BACK = 10.0
+"""Seconds by which a sample is before the last one where the clock was set back: feeds of several
+users are not in order."""
+
 WIDTH, HEIGHT = 300, 48
 """Of a chart, in its own units."""
 
@@ -57,11 +64,15 @@ class Throughput:
 
         :param at: seconds since the epoch.
         """
+        if self._samples and at <= self._samples[-1][0] - _SET_BACK:
+            self._samples.clear()  # the clock was set back
         if self._samples and at - self._samples[-1][0] < _LEAST_BETWEEN:
             return
         rates = [row["rate"] for row in rows if row["rate"] is not None]
         if rows and not rates:
             return  # the first of a feed, which has no rates
+        while self._samples and at - self._samples[0][0] >= _LONGEST:
+            self._samples.popleft()
         self._samples.append((at, sum(one[0] for one in rates), sum(one[1] for one in rates)))
 
     def chart(self) -> ConsoleChart:
