@@ -77,6 +77,27 @@ async def test_a_secret_is_neither_shown_nor_remembered(make_server: Make) -> No
         assert "sesame" not in session.raw
 
 
+async def test_a_secret_does_not_come_again_for_the_next_one(make_server: Make) -> None:
+    server = await make_server(handler=shell_handler(echo))
+    async with watched(server) as session:
+        await session.expect(">")
+        await session.type("secret\r")
+        await session.expect("Password:")
+        await session.type("open sesame\r")
+        await session.expect("[11 characters]")
+        await session.type("secret\r")
+        await session.expect("Password:")
+        await session.type(UP + "\r")
+        await session.expect("[0 characters]")
+
+
+def test_a_long_line_is_not_remembered() -> None:
+    lines: deque[str] = deque()
+    for length in (editor.LONGEST, editor.LONGEST + 1):
+        UserHistory(lines).append_string("x" * length)
+    assert [len(line) for line in lines] == [editor.LONGEST]
+
+
 async def test_a_history_has_the_latest_line_first() -> None:
     lines = deque(["a", "b"], maxlen=3)
     history = UserHistory(lines)

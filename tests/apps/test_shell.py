@@ -55,6 +55,16 @@ async def test_lines_end_as_they_do_on_any_system() -> None:
         await lines.read("", False)
 
 
+async def test_a_line_end_in_two_pieces_is_one() -> None:
+    lines = PlainLines(None)
+    for text, line in (("a\r", "a"), ("\nb\r", "b"), ("c\n", "c"), ("\nd\r", "")):
+        feeding = asyncio.create_task(lines.feed(text))
+        assert await lines.read("", False) == line
+        if line == "":
+            assert await lines.read("", False) == "d"
+        await asyncio.wait_for(feeding, 30)
+
+
 async def test_input_waits_until_its_lines_are_read() -> None:
     lines = PlainLines(None)
     feeding = asyncio.create_task(lines.feed("a\nb\n"))

@@ -133,6 +133,24 @@ async def test_an_error_of_the_app_is_its_end(error: BaseException) -> None:
         await Running(ends_with(error)).status()
 
 
+@pytest.mark.parametrize(
+    "error", [asyncio.IncompleteReadError(b"", 4), asyncio.CancelledError()], ids=repr
+)
+async def test_an_end_that_nobody_asked_for_is_an_error(error: BaseException) -> None:
+    with pytest.raises((asyncio.IncompleteReadError, RuntimeError)):
+        await Running(ends_with(error)).status()
+
+
+async def test_an_error_of_an_end_that_was_asked_for_is_none() -> None:
+    async def work(app: App) -> int | None:
+        await app.ended.wait()
+        raise asyncio.IncompleteReadError(b"", 4)
+
+    running = Running(work)
+    await running.thread.end_input()
+    assert await running.status() == 0
+
+
 async def test_an_app_that_can_t_be_made_has_ended() -> None:
     def make() -> App:
         raise OSError("no files")

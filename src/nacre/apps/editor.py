@@ -8,7 +8,7 @@ from threading import Lock
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
-from prompt_toolkit.history import History
+from prompt_toolkit.history import DummyHistory, History
 
 from nacre.apps.colours import is_plain
 from nacre.apps.output import AppOutput
@@ -19,6 +19,10 @@ from nacre.server.session import Session
 
 USERS = 1000
 """Users whose history is remembered; beyond, that of who was there longest ago is forgotten."""
+
+
+LONGEST = 1024
+"""Characters of a line that is remembered."""
 
 
 class UserHistory(History):
@@ -37,8 +41,8 @@ class UserHistory(History):
             yield line
 
     def append_string(self, string: str) -> None:
-        """Remember a line, unless it is the last one."""
-        if string and (not self._lines or self._lines[-1] != string):
+        """Remember a line, unless it is the last one, or long."""
+        if string and len(string) <= LONGEST and (not self._lines or self._lines[-1] != string):
             self.store_string(string)
 
     def load_history_strings(self) -> Iterable[str]:
@@ -47,7 +51,7 @@ class UserHistory(History):
 
     def store_string(self, string: str) -> None:
         """Remember a line."""
-        self._lines.append(string[:LINE])
+        self._lines.append(string)
 
     def get_strings(self) -> list[str]:
         """Return the lines, oldest first."""
@@ -70,7 +74,10 @@ class EditedLines:
             output=terminal.output,
         )
         self._secrets: PromptSession[str] = PromptSession(
-            input=terminal.input, output=terminal.output, is_password=True
+            history=DummyHistory(),  # without one it is remembered for the next secret
+            input=terminal.input,
+            output=terminal.output,
+            is_password=True,
         )
 
     async def read(self, prompt: str, hidden: bool) -> str:

@@ -98,6 +98,7 @@ class PlainLines:
     def __init__(self, command: str | None) -> None:
         self._lines: deque[str] = deque() if command is None else deque([command])
         self._part = ""
+        self._returned = False
         self._ended = self._single = command is not None
         self._changed = asyncio.Event()
 
@@ -122,6 +123,9 @@ class PlainLines:
         """Take input; return when the lines in it are read."""
         if self._single:
             return
+        if self._returned and text.startswith("\n"):
+            text = text[1:]  # of a line end that came in two pieces
+        self._returned = text.endswith("\r") if text else False
         *lines, self._part = _END.split(self._part + text)
         self._part = self._part[: LINE + 1]
         self._lines += lines

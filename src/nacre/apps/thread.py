@@ -58,6 +58,7 @@ class AppThread:
     :param report: gets exceptions of the app that did not end it; called on the server's loop.
     """
 
+    # _ending  whether the app was asked to end, or its input is at its end.
     # _size  the terminal's size that the app was not told of yet; None if it knows.
 
     def __init__(
@@ -72,6 +73,7 @@ class AppThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
         self._size: tuple[int, int] | None = None
+        self._ending = False
 
     def start(self) -> None:
         """Start the app.
@@ -84,13 +86,16 @@ class AppThread:
     # --- in the thread ---
 
     def _main(self) -> None:
-        status, error = 0, None
+        status = 0
+        error: BaseException | None = None
         try:
             report = partial(self._at_home, self._report)
             with asyncio.Runner(loop_factory=lambda: AppLoop(report)) as runner:
                 status = runner.run(self._work()) or 0
-        except (EOFError, asyncio.CancelledError):
-            pass  # the client sent its end of file, or hung up
+        except (EOFError, asyncio.CancelledError) as raised:
+            # The client sent its end of file, or hung up; an app may have such errors of its own.
+            if type(raised) is not EOFError and not self._ending:
+                error = raised
         except KeyboardInterrupt:
             status = INTERRUPTED
         except SystemExit as exited:
@@ -162,6 +167,7 @@ class AppThread:
 
     async def end_input(self) -> None:
         """Tell the app that there is no more input."""
+        self._ending = True
         await asyncio.shield(self._ready)
         if self._app is not None:
             self._call(self._app.end_input)
@@ -174,6 +180,7 @@ class AppThread:
 
     def cancel(self) -> None:
         """Cancel the app's task."""
+        self._ending = True
         if self._task is not None:
             self._call(self._task.cancel)
 

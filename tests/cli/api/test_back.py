@@ -324,3 +324,17 @@ async def test_the_audit_has_the_address_of_a_sign_in_that_was_refused(
     assert refused["client"] == "203.0.113.9"
     assert "client" not in other
     assert all(one.keys() <= EVENTS["api"] for one in found)
+
+
+async def test_what_is_polled_is_logged_where_it_is_refused_alone(
+    tmp_path: Path, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int]] = []
+    monkeypatch.setattr(Back, "_tell", lambda _, one: told.append((one.action, one.status)))
+    AuditTable(tmp_path / AUDIT_FILE, create=True).close()
+    query = ("event", "login")
+    async with running(tmp_path) as (link, _):
+        assert (await link.ask("audit.count", token, query=query))[0] == 200
+        assert (await link.ask("audit.count", token[:-1], query=query))[0] == 401
+        assert (await link.ask("users.list", token))[0] == 200
+    assert told == [("audit.count", 401), ("users.list", 200)]

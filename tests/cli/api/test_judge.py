@@ -221,3 +221,17 @@ def test_a_key_is_no_user(judge: KeyJudge, resources: Resources) -> None:
     token = resources.store.api_keys.create("ci", SCOPES)
     assert status_of(judge, asked("own.show", token)) == 403
     assert status_of(judge, asked("sessions.add", token)) == 200
+
+
+@pytest.mark.parametrize("action", ["own.check", "audit.count"])
+def test_what_is_polled_is_no_use_of_a_session(
+    judge: KeyJudge, resources: Resources, action: str
+) -> None:
+    token = signed_in(resources, "admin")
+    session = resources.sessions.find(token)
+    assert session is not None
+    session.used = used = session.used - 60
+    assert status_of(judge, asked(action, token)) == 200
+    assert session.used == used
+    assert status_of(judge, asked("own.show", token)) == 200
+    assert session.used > used

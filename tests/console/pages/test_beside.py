@@ -94,7 +94,14 @@ def test_what_is_damaged_or_too_much_is_left_out(
 ) -> None:
     monkeypatch.setattr(module, "MOST_NOTES", 3)
     monkeypatch.setattr("nacre.console.pages.recordings.MOST_NOTES", 3)
-    lines = [["x"], 7, [1, "n", "no JSON"], [1, "n", "[]"], *(note(1, op="x") for _ in range(9))]
+    lines = [
+        ["x"],
+        [],
+        7,
+        [1, "n", "no JSON"],
+        [1, "n", "[]"],
+        *(note(1, op="x") for _ in range(9)),
+    ]
     path = "2030-01-02/000101.000-uma-b.cast"
     write(directory, path, STARTED + 1, *lines, kind="connection")
     text = shown(world)

@@ -54,6 +54,12 @@ def test_what_was_refused_is_marked_and_is_no_open_connection() -> None:
     assert lane.told == "login 2; 2 refused or failed"
 
 
+def test_a_connection_with_something_refused_after_its_login_goes_on() -> None:
+    events = [event("01:00", "login"), event("01:01", "file", "failure")]
+    (lane,) = lanes_of(events, DAY, at(12))
+    assert (lane.ends, lane.refused) == (720, 1)
+
+
 def test_marks_of_one_minute_are_one() -> None:
     events = [event("01:00", "file") for _ in range(1000)]
     (lane,) = lanes_of(events, DAY, at(12))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from console.world import World, connected
-from nacre.console.pages.now import Sampled
+from nacre.console.pages.now import NowFeed, Sampled
 from nacre.console.web.browsers import MOST_STREAMS
+from nacre.console.web.calls import APIRefused, ConsoleAPI
+from nacre.console.web.charts import COUNTS
 from nacre.daemon.audit.events import AuditEvent
 from nacre.daemon.audit.table import FILE, AuditTable, now
 
@@ -92,3 +98,54 @@ def test_a_connection_is_ended_with_a_click(world: World) -> None:
     assert browser.post("/now/end", id="9.9").status_code == 404
     assert browser.post("/now/end", id="../users/ada").status_code == 404
     assert world.resources.store.find("ada") is not None
+
+
+def test_a_session_that_the_api_has_ended_follows_nothing(world: World) -> None:
+    browser = world.browser("ada")
+    held = world.resources.sessions.find
+    world.resources.sessions.find = lambda *_, **__: None  # type: ignore[method-assign]
+    for path in ("/now/events", "/watch/1.4/events"):
+        answer = browser.get(path)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+    world.resources.sessions.find = held  # type: ignore[method-assign]
+    assert browser.get("/you").status_code == 303, "the console's session is over, too"
+    assert ("user:ada", "connections.follow") not in world.direct.calls
+
+
+class Counting:
+    """An API whose counts a test answers."""
+
+    def __init__(self) -> None:
+        self.answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def call(self, *_: Any, **__: Any) -> Any:
+        return await self.answered
+
+
+async def test_a_count_that_takes_long_holds_up_no_rows() -> None:
+    api: Any = Counting()
+    unused: Any = None
+    found = NowFeed(api, unused, "/x")
+    changed = {"connections": [], "at": 5.0}
+    assert await asyncio.wait_for(found.take("connections", changed, "t"), 30)
+    assert (found.at, found.counted) == (5.0, False)
+    assert found._counting is not None
+    api.answered.set_exception(APIRefused(504, "this takes too long"))
+    await found._counting
+    assert (found.counts, found.counted, found.missing) == (None, True, "this takes too long")
+    found.close()
+
+
+def test_only_a_server_without_an_audit_is_said_to_have_none(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = ConsoleAPI.call
+
+    async def refused(self: Any, token: str, method: str, path: str, **more: Any) -> Any:
+        if path == COUNTS:
+            raise APIRefused(504, "this takes too long")
+        return await call(self, token, method, path, **more)
+
+    monkeypatch.setattr(ConsoleAPI, "call", refused)
+    text = world.browser("otto").get("/now").text
+    assert ("this takes too long" in text, "keeps no audit" in text) == (True, False)

@@ -111,3 +111,14 @@ def test_the_key_of_a_form_is_that_of_the_browsers_cookie(sessions: BrowserSessi
 def test_names_of_cookies_are_for_https_where_there_is_any() -> None:
     assert BrowserSessions(secure=True).cookie == "__Host-nacre-session"
     assert BrowserSessions(secure=False).cookie == "nacre-session"
+
+
+def test_a_session_that_is_idle_holds_no_more_and_a_look_is_no_use(
+    sessions: BrowserSessions, ticks: Ticks
+) -> None:
+    session = found(sessions, sessions.begin("t", "alice", "admin"))
+    assert session is not None
+    ticks.now += IDLE - 1
+    assert sessions.holds(session)
+    ticks.now += 1
+    assert not sessions.holds(session)

@@ -23,6 +23,7 @@ def test_logins_are_bars_by_the_minute(now: int) -> None:
         {"time": (now - 1) * 60, "outcome": "success", "count": 2},
         {"time": (now - 1) * 60, "outcome": "refused", "count": 1},
         {"time": (now - 1) * 60, "outcome": "failure", "count": 2},
+        {"time": now * 60, "outcome": "partial", "count": 7},
         {"time": (now - MINUTES) * 60, "outcome": "success", "count": 9},
     ]
     done, refused = login_charts(counts)
@@ -61,3 +62,12 @@ def test_samples_are_bounded() -> None:
     for n in range(2 * module.KEPT):
         found.add(2.0 * n, [{"rate": (1.0, 0.0)}])
     assert len(found.chart().bars) == module.KEPT
+
+
+def test_samples_are_of_the_last_minutes_and_of_a_clock_that_was_set_back() -> None:
+    found = Throughput()
+    found.add(1.0, [{"rate": (8.0, 0.0)}])
+    found.add(1001.0, [{"rate": (1.0, 0.0)}])
+    assert "at most 1 B/s" in found.chart().told, "nobody looked for a long time"
+    found.add(501.0, [{"rate": (2.0, 0.0)}])
+    assert found.chart().told == "2 B/s in, 0 B/s out; at most 2 B/s in five minutes"

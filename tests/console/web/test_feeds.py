@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from nacre.console.web import feeds
 from nacre.console.web.browsers import BrowserSession, BrowserSessions
 from nacre.console.web.calls import APIRefused
 from nacre.console.web.feeds import Feed, Feeds
@@ -40,7 +41,13 @@ class FakeAPI:
         self.opened: list[tuple[str, str]] = []
         self.closed = 0
         self.refuses: set[str] = set()
+        self.ended: set[str] = set()
         self.events: asyncio.Queue[tuple[str, Any] | None] = asyncio.Queue()
+
+    async def call(self, token: str, _method: str, _path: str) -> None:
+        """Judge a session."""
+        if token in self.ended:
+            raise APIRefused(401, "no session")
 
     @asynccontextmanager
     async def stream(self, token: str, path: str) -> AsyncIterator[Any]:
@@ -125,6 +132,38 @@ async def test_a_stream_goes_on_in_the_session_of_another_page(shared: Shared) -
         shared.api.events.put_nowait(None)
         await turned(feed)
         assert feed.over, "each session was tried once"
+
+
+async def test_a_session_that_is_over_ends_in_the_stream_of_another_one(
+    shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "LOOK_AGAIN", 0.01)
+    held, gone = shared.session("ada", "a"), shared.session("ada", "b")
+    with shared.feeds.joined(held, "/x", Noted) as feed, shared.feeds.joined(gone, "/x", Noted):
+        await turned(feed)
+        assert feed.holds(gone)
+        shared.api.ended.add("b")
+        async with asyncio.timeout(30):
+            while feed.holds(gone):
+                await turned(feed)
+        assert (feed.holds(held), feed.over, shared.api.opened) == (True, False, [("a", "/x")])
+
+
+async def test_the_end_of_a_stream_has_each_session_looked_at(shared: Shared) -> None:
+    first, gone, held = (shared.session("ada", token) for token in "abc")
+    with (
+        shared.feeds.joined(first, "/x", Noted) as feed,
+        shared.feeds.joined(gone, "/x", Noted),
+        shared.feeds.joined(held, "/x", Noted),
+    ):
+        shared.api.events.put_nowait(("some", 1))
+        await turned(feed)
+        shared.api.ended |= {"a", "b"}
+        shared.api.events.put_nowait(None)
+        shared.api.events.put_nowait(("some", 2))
+        await turned(feed)
+        assert feed.came == [("a", 1), ("c", 2)]
+        assert [feed.holds(one) for one in (first, gone, held)] == [False, False, True]
 
 
 async def test_what_ends_by_itself_is_not_followed_again(shared: Shared) -> None:

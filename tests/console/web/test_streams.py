@@ -11,12 +11,30 @@ from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
 from nacre.console.web.browsers import MOST_STREAMS, BrowserSession
+from nacre.console.web.calls import APIRefused
 from nacre.console.web.streams import event_stream
 
 
 class Visitor:
     def __init__(self) -> None:
         self.own = BrowserSession(token="t", name="ada", role="admin", used=1.0)
+        self.role = "admin"
+
+    async def get(self, *words: str) -> dict[str, str]:
+        assert words == ("own", "session")
+        return {"role": self.role}
+
+
+async def test_who_has_lost_the_role_follows_nothing() -> None:
+    visitor: Any = Visitor()
+    visitor.role = "user"
+
+    async def events() -> AsyncGenerator[str, None]:
+        yield "data: x\n\n"
+
+    with pytest.raises(APIRefused) as raised:
+        await event_stream(visitor, events())
+    assert raised.value.status == 403
 
 
 async def test_a_session_has_so_many_and_gives_back_what_breaks_off() -> None:
@@ -30,17 +48,17 @@ async def test_a_session_has_so_many_and_gives_back_what_breaks_off() -> None:
         finally:
             closed.append(number)
 
-    late = event_stream(visitor, events(9))
+    late = await event_stream(visitor, events(9))
     assert isinstance(late, StreamingResponse)
     running = []
     for number in range(MOST_STREAMS):
-        answer = event_stream(visitor, events(number))
+        answer = await event_stream(visitor, events(number))
         assert isinstance(answer, StreamingResponse)
         assert answer.headers["content-type"].startswith("text/event-stream")
         running.append(answer.body_iterator)
         assert await anext(aiter(answer.body_iterator)) == "data: x\n\n"
     with pytest.raises(HTTPException) as raised:
-        event_stream(visitor, events(9))
+        await event_stream(visitor, events(9))
     assert raised.value.status_code == 429
     assert [one async for one in late.body_iterator] == []
     for one in running:

@@ -41,6 +41,8 @@ class Action:
     :ivar body: the name of the schema of the body; None for no body.
     :ivar answer: that of the answer; None for an answer without a body.
     :ivar media: the media type of an answer without an end.
+    :ivar polled: whether programs ask for it again and again, with nobody there: a session is idle
+        nevertheless, and what is answered is no entry of the log or the audit.
     :ivar perform: does it, in a thread; raises Problem or NacreError.
     """
 
@@ -55,6 +57,7 @@ class Action:
     body: str | None = None
     answer: str | None = None
     media: str = "text/event-stream"
+    polled: bool = False
 
     @property
     def status(self) -> int:
@@ -250,6 +253,17 @@ ACTIONS: tuple[Action, ...] = (
             *("Remove a security key of one's own", security_keys.remove_own_key, None, None),
         ),
     ),
+    Action(
+        name="own.check",
+        method="GET",
+        path="/v1/own/session",
+        scope="own:read",
+        work="read",
+        polled=True,
+        summary="Tell whether the session holds; it stays as idle as it is",
+        perform=own.check_session,
+        answer="HeldSession",
+    ),
     *_rows(
         "groups",
         "groups",
@@ -362,6 +376,7 @@ ACTIONS: tuple[Action, ...] = (
         scope="audit:read",
         work="search",
         summary="Count events of the audit by outcome and span of time",
+        polled=True,
         perform=running.count_audit,
         query={
             "user": _TEXT,

@@ -196,7 +196,7 @@ class Back:
         except NacreError as error:  # of the store, say
             done = _failed(Problem(500, str(error)))
         try:
-            if done.status != 429 and (action is None or action.scope is not None):
+            if _is_noted(action, done):
                 await self._note(asked, action, key, call, done)
         except Problem as problem:
             done = _failed(problem)
@@ -354,6 +354,14 @@ _OUTCOMES = {401: "refused", 403: "refused"}
 
 def _pool(count: int, name: str) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, name)
+
+
+def _is_noted(action: Action | None, done: _Done) -> bool:
+    """Tell whether a call is for the log and the audit."""
+    if action is None:
+        return done.status != 429
+    silent = action.polled and done.status < 400
+    return done.status != 429 and action.scope is not None and not silent
 
 
 def _target(call: CheckedCall) -> str:

@@ -99,7 +99,7 @@ class KeyJudge:
         return Permit(action, key.name)
 
     def _judge_session(self, asked: APICall, action: Action, scope: str) -> Permit:
-        session = self._resources.sessions.find(asked.token)
+        session = self._resources.sessions.find(asked.token, used=not action.polled)
         user = None if session is None else self._user(session)
         if session is None or user is None:
             if not self._refused.take():

@@ -167,6 +167,7 @@ SCHEMAS: dict[str, Schema] = {
             "usage": ref("Usage"),
         }
     ),
+    "HeldSession": record({"role": {"type": "string", "enum": _ROLE}}),
     "OneTimeLogin": {
         **record(
             {

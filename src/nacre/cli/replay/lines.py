@@ -14,15 +14,22 @@ def lines_of(printed: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, st
 
     :param printed: the pieces of the output, with their times.
     """
-    begun, since = "", 0.0
+    begun: list[str] = []
+    length, since = 0, 0.0
     for at, data in printed:
         since = since if begun else at
-        *lines, begun = (begun + data.decode("utf-8", "replace")).split("\n")
-        for line in lines:
-            yield since, CONTROLS.sub("", line).rstrip("\r")
-            since = at
-        if len(begun) > _LONGEST_LINE:
-            yield since, CONTROLS.sub("", begun)
-            begun = ""
+        first, *others = data.decode("utf-8", "replace").split("\n")
+        if first:
+            begun.append(first)
+            length += len(first)
+        if others:
+            *whole, last = "".join(begun), *others
+            for line in whole:
+                yield since, CONTROLS.sub("", line).rstrip("\r")
+                since = at
+            begun, length = [last] if last else [], len(last)
+        if length > _LONGEST_LINE:
+            yield since, CONTROLS.sub("", "".join(begun))
+            begun, length = [], 0
     if begun:
-        yield since, CONTROLS.sub("", begun)
+        yield since, CONTROLS.sub("", "".join(begun))

@@ -111,7 +111,7 @@ async def _notes(visit: BrowserVisit, path: str, started: float) -> list[Recorde
         visit.own.token, path_of("recordings", day, file)
     ) as parts:
         async for line in _lines(parts):
-            with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            with suppress(ValueError, TypeError, LookupError, AttributeError, RecursionError):
                 value = json.loads(line)
                 if isinstance(value, dict):
                     began = value["nacre"]["started"]

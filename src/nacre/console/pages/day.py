@@ -11,6 +11,7 @@ from typing import Any
 from starlette.responses import Response
 
 from nacre.console.web.calls import APIRefused
+from nacre.console.web.charts import BAD
 from nacre.console.web.visit import SEES, BrowserVisit, ConsolePage
 
 MOST = 5000
@@ -23,8 +24,6 @@ _MOST_LANES = 60
 _MINUTES = 1440
 _NEEDED = ("time", "connection", "peer", "event", "outcome")
 """What is kept of an event: the fields may be long."""
-
-_BAD = ("failure", "refused")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +40,7 @@ class DayLane:
     begins: float
     ends: float
     closed: bool = False
+    logged_in: bool = False
     refused: int = 0
     marks: list[tuple[float, str, str]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -70,9 +70,10 @@ def lanes_of(events: Iterable[Mapping[str, Any]], day: date, now: datetime) -> l
             lane = found[name] = DayLane(
                 connection=name, peer=one["peer"], begins=minute, ends=minute
             )
-        bad = one["outcome"] in _BAD
+        bad = one["outcome"] in BAD
         lane.ends = minute
         lane.closed = lane.closed or one["event"] == "closed"
+        lane.logged_in = lane.logged_in or (one["event"], one["outcome"]) == ("login", "success")
         lane.refused += bad
         lane.counts[one["event"]] += 1
         if not lane.marks or minute - lane.marks[-1][0] >= 1 or bad:
@@ -80,7 +81,7 @@ def lanes_of(events: Iterable[Mapping[str, Any]], day: date, now: datetime) -> l
             lane.marks.append((minute, "bad" if bad else "in", text))
     for lane in found.values():
         # What is a connection and has logged in is open until it is closed.
-        if not lane.closed and lane.connection != "–" and lane.counts["login"] > lane.refused:
+        if not lane.closed and lane.connection != "–" and lane.logged_in:
             lane.ends = max(lane.ends, passed)
     return list(found.values())
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, cast
 from starlette.responses import Response
 
 from nacre.console.web.calls import APIRefused, ConsoleAPI
-from nacre.console.web.charts import COUNTED, COUNTS, HEIGHT, WIDTH, login_charts
+from nacre.console.web.charts import COUNTED, COUNTS, HEIGHT, NO_AUDIT, WIDTH, login_charts
 from nacre.console.web.feeds import Feed
 from nacre.console.web.streams import event_stream
 from nacre.console.web.visit import CHANGES, SEES, BrowserVisit, ConsolePage
@@ -67,16 +67,21 @@ def _traffic(one: Mapping[str, Any]) -> Traffic | None:
 class NowFeed(Feed):
     """The connections, as pages show them: one table for all pages of a user.
 
-    :ivar found: the last event of the API; None before the first.
+    :ivar counts: what was counted last; ``missing`` why that is nothing, and ``counted`` whether
+        the API has answered yet.
+    :ivar rows: the connections of the last event, which was sent at ``at``.
     """
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.counts: Counts = None
+        self.missing = NO_AUDIT
+        self.counted = False
         self.rows: list[dict[str, Any]] = []
         self.at = 0.0
         self._sampled = Sampled()
-        self._counted = -_COUNT_EVERY
+        self._asked = -_COUNT_EVERY
+        self._counting: asyncio.Task[None] | None = None
         self._rendered: dict[object, str] = {}
         # What stands for the key of a session, which each page has another of.
         self._key = os.urandom(16).hex()
@@ -84,13 +89,29 @@ class NowFeed(Feed):
     async def take(self, name: str, data: Any, token: str) -> bool:
         """Take the connections, and count the logins now and then."""
         now = asyncio.get_running_loop().time()
-        if now - self._counted >= _COUNT_EVERY:
-            self._counted = now
-            self.counts = await _counts(self.api, token)
+        if now - self._asked >= _COUNT_EVERY and (self._counting is None or self._counting.done()):
+            self._asked = now
+            self._counting = asyncio.create_task(self._count(token))
         self.at = data["at"]
         self.rows = self._sampled.rows(data["connections"], self.at)
         self._rendered.clear()
         return True
+
+    async def _count(self, token: str) -> None:
+        """Count the logins, however long that takes; what was counted before stands meanwhile."""
+        try:
+            self.counts = await _counts(self.api, token)
+            self.missing = NO_AUDIT
+        except APIRefused as error:
+            self.missing = error.detail
+        self.counted = True
+        self._rendered.pop("charts", None)
+
+    def close(self) -> None:
+        """Close the stream, and count no more."""
+        super().close()
+        if self._counting is not None:
+            self._counting.cancel()
 
     def table(self, visit: BrowserVisit) -> str:
         """Return the rows for a page. They are rendered once for all pages with the same rights."""
@@ -105,35 +126,49 @@ class NowFeed(Feed):
         """Return the charts for any page."""
         text = self._rendered.get("charts")
         if text is None:
-            text = visit.console.templates.render("charts.html", _charted(visit, self.counts))
+            text = visit.console.templates.render(
+                "charts.html", _charted(visit, self.counts, self.missing)
+            )
             self._rendered["charts"] = text
         return text
 
 
 async def _counts(api: ConsoleAPI, token: str) -> Counts:
-    """Return the logins of the last hour; None where the server does not count them."""
+    """Return the logins of the last hour; None where the server keeps no audit.
+
+    :raises APIRefused: they can't be counted now.
+    """
     try:
         found = await api.call(token, "GET", COUNTS, query=COUNTED)
-    except APIRefused:
+    except APIRefused as error:
+        if error.status != 409:
+            raise
         return None
     return cast(Counts, found["counts"])
 
 
-def _charted(visit: BrowserVisit, counts: Counts) -> dict[str, Any]:
-    charts = [*login_charts(counts), visit.console.throughput.chart()]
+def _charted(visit: BrowserVisit, counts: Counts, missing: str) -> dict[str, Any]:
+    charts = [*login_charts(counts, missing), visit.console.throughput.chart()]
     return {"charts": charts, "width": WIDTH, "height": HEIGHT}
 
 
 async def _now(visit: BrowserVisit) -> Response:
     found = await visit.get("connections")
     rows = Sampled().rows(found["connections"], 0.0)
-    charted = _charted(visit, await _counts(visit.console.api, visit.own.token))
+    counts, missing = None, NO_AUDIT
+    try:
+        counts = await _counts(visit.console.api, visit.own.token)
+    except APIRefused as error:
+        if error.status == 401:
+            raise
+        missing = error.detail
+    charted = _charted(visit, counts, missing)
     return visit.show("now.html", rows=rows, silent=found["silent"], **charted)
 
 
 async def _events(visit: BrowserVisit) -> Response:
     """Answer with the rows of the table, every two seconds, as server-sent events."""
-    return event_stream(visit, _tables(visit))
+    return await event_stream(visit, _tables(visit))
 
 
 async def _tables(visit: BrowserVisit) -> AsyncGenerator[str, None]:
@@ -143,10 +178,12 @@ async def _tables(visit: BrowserVisit) -> AsyncGenerator[str, None]:
             changed = feed.changed
             if not feed.holds(visit.own):
                 break
-            if feed.at > shown:
+            if feed.at != shown:  # the clock of the server may be set back
                 shown = feed.at
                 visit.console.throughput.add(feed.at, feed.rows)
-                yield _event("rows", feed.table(visit)) + _event("charts", feed.charts(visit))
+                yield _event("rows", feed.table(visit))
+                if feed.counted:  # the page has charts of its own until then
+                    yield _event("charts", feed.charts(visit))
             if feed.over:
                 break
             await changed.wait()

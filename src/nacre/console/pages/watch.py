@@ -45,7 +45,7 @@ async def _show(visit: BrowserVisit) -> Response:
 
 
 async def _events(visit: BrowserVisit) -> Response:
-    return event_stream(visit, _messages(visit))
+    return await event_stream(visit, _messages(visit))
 
 
 async def _messages(visit: BrowserVisit) -> AsyncGenerator[str, None]:

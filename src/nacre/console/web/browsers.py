@@ -108,8 +108,9 @@ class BrowserSessions:
         self._sessions = {key: one for key, one in self._sessions.items() if one is not session}
 
     def holds(self, session: BrowserSession) -> bool:
-        """Tell whether a session that was found has not ended since."""
-        return self._sessions.get(session.key) is session
+        """Tell whether a session that was found has not ended since. This is no use of it."""
+        held = self._sessions.get(session.key) is session
+        return held and self._clock() - session.used < IDLE
 
     def use(self, session: BrowserSession) -> bool:
         """Tell whether a session that was found has not ended since; it is used now."""

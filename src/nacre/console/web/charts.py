@@ -20,8 +20,20 @@ _STEP = 60
 _LEAST_BETWEEN = 1.0
 """Seconds between two samples: what comes sooner is the same one, of another user's feed."""
 
+_LONGEST = 300.0
+"""Seconds after which a sample is old."""
+
+_SET_BACK = 10.0
+"""Seconds by which a sample is before the last one where the clock was set back: feeds of several
+users are not in order."""
+
 WIDTH, HEIGHT = 300, 48
 """Of a chart, in its own units."""
+
+BAD = ("failure", "refused")
+"""The outcomes of what was not let in."""
+
+NO_AUDIT = "the server keeps no audit"
 
 COUNTS = "/v1/audit/counts"
 COUNTED: Mapping[str, Any] = {"event": "login", "since": f"{MINUTES}m", "step": _STEP}
@@ -52,11 +64,15 @@ class Throughput:
 
         :param at: seconds since the epoch.
         """
+        if self._samples and at <= self._samples[-1][0] - _SET_BACK:
+            self._samples.clear()  # the clock was set back
         if self._samples and at - self._samples[-1][0] < _LEAST_BETWEEN:
             return
         rates = [row["rate"] for row in rows if row["rate"] is not None]
         if rows and not rates:
             return  # the first of a feed, which has no rates
+        while self._samples and at - self._samples[0][0] >= _LONGEST:
+            self._samples.popleft()
         self._samples.append((at, sum(one[0] for one in rates), sum(one[1] for one in rates)))
 
     def chart(self) -> ConsoleChart:
@@ -71,20 +87,26 @@ class Throughput:
         return ConsoleChart(title="Throughput", told=told, bars=_bars(pairs, KEPT, most, "in out"))
 
 
-def login_charts(counts: Sequence[Mapping[str, Any]] | None) -> list[ConsoleChart]:
+def login_charts(
+    counts: Sequence[Mapping[str, Any]] | None, missing: str = NO_AUDIT
+) -> list[ConsoleChart]:
     """Return the charts of logins and of refused ones.
 
-    :param counts: what the API has counted; None where the server keeps no audit.
+    :param counts: what the API has counted; None for nothing.
+    :param missing: why that is nothing.
     """
     if counts is None:
-        told = "Not counted: the server keeps no audit."
+        told = f"Not counted: {missing}."
         return [ConsoleChart(title=one, told=told, bars=()) for one in ("Logins", "Refused logins")]
     first = int(time.time()) // _STEP - MINUTES + 1
     done, refused = [0] * MINUTES, [0] * MINUTES
     for one in counts:
         place = one["time"] // _STEP - first
         if 0 <= place < MINUTES:
-            (done if one["outcome"] == "success" else refused)[place] += one["count"]
+            if one["outcome"] == "success":
+                done[place] += one["count"]
+            elif one["outcome"] in BAD:  # and not a part of a login
+                refused[place] += one["count"]
     return [_counted("Logins", done, "in"), _counted("Refused logins", refused, "bad")]
 
 

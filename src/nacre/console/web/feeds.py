@@ -14,6 +14,11 @@ from typing import Any, TypeVar
 from nacre.console.web.browsers import BrowserSession, BrowserSessions
 from nacre.console.web.calls import APIRefused, ConsoleAPI
 
+LOOK_AGAIN = 15.0
+"""Seconds after which the API is asked again whether the sessions of the pages hold."""
+
+_CHECK = "/v1/own/session"
+
 
 class Feed:
     """A stream of the API, and the pages that follow it. It belongs to a loop.
@@ -33,6 +38,7 @@ class Feed:
         self._path = path
         self._pages: list[BrowserSession] = []
         self._task: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     async def take(self, name: str, data: Any, token: str) -> bool:
         """Take an event, and tell whether more may come.
@@ -50,8 +56,13 @@ class Feed:
         return self._sessions.holds(session)
 
     def join(self, session: BrowserSession) -> None:
-        """Have a page follow; the first one opens the stream."""
+        """Have a page follow; the first one opens the stream.
+
+        The caller has just asked the API whether the session holds.
+        """
         self._pages.append(session)
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look())
         if self._task is not None and self.is_stale():
             self._task.cancel()
             self._task = None
@@ -61,9 +72,33 @@ class Feed:
     def leave(self, session: BrowserSession) -> bool:
         """Have a page follow no more; the last one closes the stream. Tell whether it was that."""
         self._pages.remove(session)
-        if not self._pages and self._task is not None:
-            self._task.cancel()
+        if not self._pages:
+            self.close()
         return not self._pages
+
+    def close(self) -> None:
+        """Close the stream."""
+        for task in (self._task, self._looking):
+            if task is not None:
+                task.cancel()
+
+    async def _look(self) -> None:
+        """Look at the sessions of the pages now and then: any of them may be over, or idle."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN)
+            await self._check()
+            self._tell()
+
+    async def _check(self) -> None:
+        """End the pages' sessions that the API does not know any more. This is no use of them."""
+        for session in set(self._pages):
+            if not self.holds(session):
+                continue
+            try:
+                await self.api.call(session.token, "GET", _CHECK)
+            except APIRefused as error:
+                if error.status == 401:
+                    self._sessions.end(session)
 
     async def _run(self) -> None:
         tried: set[str] = set()
@@ -74,6 +109,7 @@ class Feed:
                 with suppress(APIRefused):
                     if not await self._follow(token):
                         break
+                await self._check()
         finally:
             if self._task is asyncio.current_task():  # and not one that begins anew
                 self.over = True

@@ -9,14 +9,20 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from nacre.console.web.browsers import MOST_STREAMS, BrowserSession
-from nacre.console.web.visit import BrowserVisit
+from nacre.console.web.calls import APIRefused
+from nacre.console.web.visit import SEES, BrowserVisit
 
 
-def event_stream(visit: BrowserVisit, events: AsyncGenerator[str, None]) -> Response:
+async def event_stream(visit: BrowserVisit, events: AsyncGenerator[str, None]) -> Response:
     """Return an answer with these events.
 
+    The API judges this session first: what it says in another one may already be there.
+
+    :raises APIRefused: the session is over, or its user has no right to this any more.
     :raises HTTPException: the session follows too much already.
     """
+    if (await visit.get("own", "session"))["role"] not in SEES:
+        raise APIRefused(403, "your role has no right to this")
     if visit.own.streams >= MOST_STREAMS:
         raise HTTPException(429, "too many pages are open that follow something")
     return StreamingResponse(_counted(visit.own, events), media_type="text/event-stream")

@@ -86,6 +86,14 @@ def test_a_search_is_bounded_and_ends_at_damage(
     assert (len(found["moments"]), found["more"]) == (1, False)
 
 
+def test_a_search_that_takes_long_says_that_there_may_be_more(
+    resources: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded, "_PATIENCE", 0.0)
+    write(tmp_path / "recordings", "2030-01-04/c.cast", "alice", 1.0, [1, "o", "x\n"])
+    assert search_recording(resources, search("x")) == {"moments": [], "more": True}
+
+
 @pytest.mark.parametrize(
     ("file", "query", "status"),
     [("c.cast", {}, 422), ("none.cast", {"text": "x"}, 404), ("x.sealed", {"text": "x"}, 409)],

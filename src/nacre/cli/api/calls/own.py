@@ -44,6 +44,11 @@ def show_own(resources: Resources, call: CheckedCall) -> object:
     }
 
 
+def check_session(resources: Resources, call: CheckedCall) -> object:
+    """Return the role of the user whose session the call is made in."""
+    return {"role": _caller(resources, call).role}
+
+
 def sign_out(resources: Resources, call: CheckedCall) -> object:
     """End the session that the call is made in."""
     resources.sessions.end(session_of(call))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import IO
 
@@ -23,6 +25,9 @@ LONGEST = 32 * MIB
 
 MOST_MOMENTS = 200
 """Moments that a search returns."""
+
+_PATIENCE = 20.0
+"""Seconds of a search: a call has 30."""
 
 _MOST_SHOWN = 200
 """Characters of a line that is found."""
@@ -64,25 +69,35 @@ def opened(resources: Resources, call: CheckedCall) -> IO[bytes]:
 
 
 def search_recording(resources: Resources, call: CheckedCall) -> object:
-    """Return the moments at which a text was printed, the first ones; damage ends the search."""
+    """Return the moments at which a text was printed, the first ones; damage ends the search.
+
+    So does time: there may be more then.
+    """
     if "text" not in call.query:
         raise Problem(422, "give a text")
     wanted, more = call.query["text"], False
+    until = time.monotonic() + _PATIENCE
     found: list[dict[str, object]] = []
     with opened(resources, call) as file, suppress(StateError):
         lines = read_lines(file, None)
         next(lines, b"")
-        printed = (
-            (one.at, one.data) for one in read_events(lines, ends=False) if one.code == OUTPUT
-        )
-        for at, line in lines_of(printed):
+        for at, line in lines_of(_printed(lines, until)):
             if wanted not in line:
                 continue
             if len(found) == MOST_MOMENTS:
                 more = True
                 break
             found.append({"at": round(at, 3), "text": safe(line, _MOST_SHOWN)})
-    return {"moments": found, "more": more}
+    return {"moments": found, "more": more or time.monotonic() >= until}
+
+
+def _printed(lines: Iterator[bytes], until: float) -> Iterator[tuple[float, bytes]]:
+    """Yield the output of a recording, with its times, up to a time on the monotonic clock."""
+    for one in read_events(lines, ends=False):
+        if time.monotonic() >= until:
+            return
+        if one.code == OUTPUT:
+            yield one.at, one.data
 
 
 def link_of(resources: Resources) -> RecordingsLink:
