@@ -23,7 +23,7 @@ class Costs:
     :ivar transactions: of the database for one login.
     :ivar idle: seconds a second of the database for a node that does nothing.
     :ivar idle_transactions: of such a node, a second.
-    :ivar notify: of the database to tell one node of one change.
+    :ivar notify: of the database to tell one connection that listens of one change.
     :ivar hear: of a node that is told of a change.
     """
 
@@ -43,12 +43,18 @@ class Machines:
     :ivar cores: of each node; ``database_cores`` of the database.
     :ivar changes: of users, a second, of which all nodes are told.
     :ivar connections: of each node to the database, when all are used.
+    :ivar listeners: those of them that listen for changes, all of which each change wakes.
     """
 
     cores: int = 2
     database_cores: int = 8
     changes: float = 1.0
     connections: int = 12
+    listeners: int = 2
+
+    def keeping(self, costs: Costs) -> float:
+        """Return the seconds a second that a node costs the database without logins."""
+        return costs.idle + self.changes * self.listeners * costs.notify
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class Reached:
 def reached(costs: Costs, machines: Machines, nodes: int) -> Reached:
     """Return what so many nodes reach; a rate of 0 if the database has enough with the nodes."""
     quiet = machines.changes * costs.hear  # of each node
-    busy = nodes * (costs.idle + machines.changes * costs.notify)  # of the database
+    busy = nodes * machines.keeping(costs)  # of the database
     by_nodes = nodes * max(0.0, BOUND * machines.cores - quiet) / costs.login
     by_database = max(0.0, BOUND * machines.database_cores - busy) / costs.login_database
     rate = min(by_nodes, by_database)
@@ -108,8 +114,7 @@ def bends_at(costs: Costs, machines: Machines) -> int:
 
 def most_nodes(costs: Costs, machines: Machines) -> int:
     """Return how many nodes a database holds that does nothing else than keep them."""
-    each = costs.idle + machines.changes * costs.notify
-    return int(BOUND * machines.database_cores / each)
+    return int(BOUND * machines.database_cores / machines.keeping(costs))
 
 
 def _adds(costs: Costs, machines: Machines, nodes: int) -> float:

@@ -65,3 +65,11 @@ def test_a_database_that_only_keeps_nodes_lets_nobody_log_in() -> None:
 def test_what_costs_the_database_more_bends_earlier() -> None:
     slow = scaling.Costs(**{**vars(COSTS), "login_database": 0.004})
     assert scaling.bends_at(slow, MACHINES) < scaling.bends_at(COSTS, MACHINES)
+
+
+def test_a_change_wakes_each_connection_that_listens() -> None:
+    deaf = scaling.Machines(listeners=0, changes=100.0)
+    assert deaf.keeping(COSTS) == COSTS.idle
+    three = scaling.Machines(listeners=3, changes=100.0)
+    assert three.keeping(COSTS) == pytest.approx(0.002 + 0.003)
+    assert scaling.most_nodes(COSTS, three) < scaling.most_nodes(COSTS, deaf)
