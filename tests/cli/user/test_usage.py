@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from nacre.cli.user import usage as module
 from nacre.cli.user.command import command
+from nacre.cli.user.usage import recount_user
+from nacre.daemon.store.ledgers import StoredLedgers
 from nacre.daemon.store.store import FILE, UserStore
 from nacre.daemon.store.values import Group, StoredUser, usage_directory
 from nacre.sftp.filesystems.quota.ledger import Ledger, open_ledger
+from nacre.sftp.filesystems.quota.limits import QuotaLimits
 
 Nacre = Callable[..., Result]
 
@@ -134,3 +138,21 @@ def test_the_ledger_goes_with_the_user(usage: Nacre, store: UserStore) -> None:
     store.remove("alice")
     assert list(directory.iterdir()) == []
     store.remove("bob")
+
+
+def test_what_servers_share_is_counted_by_them_and_the_rest_here(
+    store: UserStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[str | None] = []
+    monkeypatch.setattr(module, "_count", lambda _, __, limits: counted.extend(_of(limits)))
+    monkeypatch.setattr(StoredLedgers, "recount_shared", lambda _, key: key.kind == "group")
+    store.groups.change("staff", shared_quota_bytes=1 << 20)
+    recount_user(store, store.user("alice"))
+    assert counted == [None], "alice's own"
+    monkeypatch.setattr(StoredLedgers, "recount_shared", lambda *_: True)
+    recount_user(store, store.user("alice"))
+    assert counted == [None]
+
+
+def _of(limits: Sequence[QuotaLimits]) -> list[str | None]:
+    return [one.group for one in limits]

@@ -165,14 +165,13 @@ def recount_user(store: UserStore, user: User) -> None:
     from nacre.daemon.store.values import LedgerKey
     from nacre.sftp.filesystems.quota.limits import limits_of
 
-    limits = [one for one in limits_of(user) if one.store]
-    keys = [
-        LedgerKey("user", user.name) if one.group is None else LedgerKey("group", one.group)
-        for one in limits
-    ]
-    # Servers that share ledgers count before the next change: this command has none of them.
-    shared = [store.groups.ledgers.recount_shared(key) for key in keys]
-    if not limits or any(shared):
+    def shared(one: QuotaLimits) -> bool:
+        """Ask the servers that share a ledger, if they do: this command does not have it then."""
+        key = LedgerKey("user", user.name) if one.group is None else LedgerKey("group", one.group)
+        return store.groups.ledgers.recount_shared(key)
+
+    limits = [one for one in limits_of(user) if one.store and not shared(one)]
+    if not limits:
         return
     try:
         _count(store, user, limits)
