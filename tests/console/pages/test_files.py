@@ -103,7 +103,7 @@ def test_an_upload_goes_on_where_it_was_cut_off(
     assert (behind.status_code, detail(behind)) == (409, "1000 bytes have come so far")
     assert uma.get(f"/files/uploads/{number}").json() == {"written": 1000, "busy": False}
     early = uma.post(f"/files/uploads/{number}/finish")
-    assert early.status_code == 409
+    assert early.status_code == 423
     assert append(uma, number, 1000, CONTENT[1000:]).json() == {"written": len(CONTENT)}
     assert append(uma, number, len(CONTENT), b"x").status_code == 422, "it is longer than it said"
     assert uma.post(f"/files/uploads/{number}/finish").status_code == 200

@@ -67,8 +67,9 @@ async function sendAll(path, file, show) {
       failures = 0;
       show(written);
     } catch (error) {
-      // 409: the console has not noticed yet that the request before has broken off.
-      if ((error instanceof Refused && error.status !== 409) || failures === PAUSES.length) {
+      // The console has not noticed yet that the request before has broken off, or closes the file.
+      const early = error.status === 423 || (error.status === 409 && written < file.size);
+      if ((error instanceof Refused && !early) || failures === PAUSES.length) {
         throw error;
       }
       show(written, "Broken off, trying again");

@@ -150,13 +150,13 @@ class Uploads:
         of, size = self._finished.get(number, (None, None))
         if of is session:
             if size is None:
-                raise APIRefused(409, "the file is being closed")
+                raise APIRefused(423, "the file is being closed")
             return size
         self.find(session, number)
         await self._check(session, number)
         upload = self.find(session, number)
         if upload.busy or upload.size not in (None, upload.written):
-            raise APIRefused(409, f"{upload.written} bytes have come so far")
+            raise APIRefused(423, f"{upload.written} bytes have come so far")
         self._forget(number)
         self._finished[number] = (session, None)
         try:
