@@ -206,6 +206,7 @@ def _sessions(api: APIClient, alice: Login) -> None:
     own = api.with_key(done["token"])
     shown = own.call("own.show").json()
     assert (shown["name"], shown["role"], len(shown["keys"])) == ("alice", "auditor", 1)
+    assert own.call("own.check").json() == {"role": "auditor"}
     assert own.call("users.change", {"name": "alice"}, json=change).status_code == 403
     with connected(alice), own.live() as events:
         (found,) = next(events)["connections"]

@@ -13,10 +13,10 @@ from sqlalchemy import func, select
 
 from daemon.store.postgres.cluster import StorePlace
 from nacre.crypto.password import hash_password, verify_password
-from nacre.daemon.store.passwords import ONE_TIME_PREFIX, ONE_TIME_SECONDS, unfit
+from nacre.daemon.store.passwords import ONE_TIME_SECONDS, unfit
 from nacre.daemon.store.store import UserStore
 from nacre.daemon.store.tables import FORMER, ONE_TIME
-from nacre.daemon.store.values import MOST_HISTORY, StoredUser, User
+from nacre.daemon.store.values import MOST_HISTORY, ONE_TIME_PREFIX, StoredUser, User
 from nacre.errors import UserStoreError
 
 

@@ -12,12 +12,9 @@ from sqlalchemy import Connection, delete, insert, select, update
 from nacre.crypto.password import hash_password, verify_password
 from nacre.daemon.store.database import Database
 from nacre.daemon.store.tables import FORMER, ONE_TIME, USERS
-from nacre.daemon.store.values import MOST_HISTORY, User
+from nacre.daemon.store.values import MOST_HISTORY, ONE_TIME_PREFIX, User
 from nacre.errors import UserStoreError
 from nacre.wire.text import safe
-
-ONE_TIME_PREFIX = "nacre_once_"
-"""How one-time passwords begin."""
 
 ONE_TIME_SECONDS = 30
 """Seconds within which a one-time password has to be used."""

@@ -18,6 +18,9 @@ from nacre.keys.key_options import KeyOptions, parse_options
 from nacre.sftp.filesystems.quota.limits import PERIODS, QuotaLimits
 from nacre.wire.text import safe
 
+ONE_TIME_PREFIX = "nacre_once_"
+"""How passwords for one login begin; see :mod:`nacre.daemon.store.passwords`."""
+
 AUTH_POLICIES = ("any", "password", "publickey", "password-publickey")
 SERVICES = ("all", "shell", "sftp")
 SECOND_FACTORS = ("none", "optional", "required")

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
 from nacre.daemon.accounts.candidate import Candidate
-from nacre.daemon.store.passwords import ONE_TIME_PREFIX
 from nacre.daemon.store.second_factor.totp import (
     new_secret,
     provisioning_uri,
@@ -30,6 +29,7 @@ from nacre.daemon.store.second_factor.totp import (
     recovery_codes,
     written,
 )
+from nacre.daemon.store.values import ONE_TIME_PREFIX
 from nacre.protocol.asks import Challenge, Prompt
 from nacre.wire.text import safe
 
